@@ -1,93 +1,83 @@
-// Package space keeps a person's space: who they are and where it stands in
-// its life.
+// Package space keeps a person's space: who they are, where it stands in its
+// life.
+//
+// A space is found by its INS through a keyed hash, never by a name in clear,
+// and everything that belongs to it lies under its owner, "s/" and 26
+// characters.
 package space
 
 import (
-	"context"
-	"log/slog"
+	"crypto/rand"
+	"encoding/base32"
+	"strings"
 	"time"
 
 	"pli/identity"
+	"pli/internal/errs"
 	"pli/store"
-	"pli/store/names"
 )
 
-// State is where a space stands in its life.
-type State uint8
-
-// The states of a space.
-const (
-	Announced State = iota + 1
-	Opposed
-	Open
-	Active
-	Closed
-	Archived
-	Deleted
-)
-
-// String returns the state's word.
-func (s State) String() string { return "" }
-
-// ParseState reads a state's word.
-func ParseState(s string) (State, error) { return 0, nil }
-
-// AcceptsMail reports whether letters are delivered in this state.
-func (s State) AcceptsMail() bool { return s == Open || s == Active }
+// Prefix begins the owner of every space.
+const Prefix = "s/"
 
 // Space is a person's space.
 type Space struct {
-	ID               store.Owner
-	INS              identity.INS
-	Traits           identity.Traits
-	Address          identity.Address
-	Contact          string
-	State            State
-	Created, Changed time.Time
+	ID      store.Owner // "s/…"
+	INS     identity.INS
+	Traits  identity.Traits
+	Address identity.Address // of its mailbox
+	Contact string           // e-mail address outside, for notices and codes; "" if none
+	State   State
+	Created time.Time // UTC, to the millisecond
+	Changed time.Time // of the record, UTC, to the millisecond
 }
 
 // New says what a new space is made of.
 type New struct {
-	INS     identity.INS
+	INS     identity.INS // required
 	Traits  identity.Traits
-	Address identity.Address
-	Contact string
-	State   State // 0: Announced
+	Address identity.Address // required
+	Contact string           // e-mail address outside; may be empty
+	State   State            // to begin in; default Announced
 }
 
-// Config says what a Service works on.
-type Config struct {
-	DB    store.DB
-	Names *names.Names
-	Now   func() time.Time
-	Log   *slog.Logger
+// check returns n with its defaults, or what is wrong with it.
+func (n New) check() (New, error) {
+	if n.INS.IsZero() {
+		return n, errs.New(errs.Invalid, "a space needs its holder's INS")
+	}
+	if n.Address.IsZero() {
+		return n, errs.New(errs.Invalid, "a space needs the address of its mailbox")
+	}
+	if n.State == 0 {
+		n.State = Announced
+	}
+	if n.State.String() == "" {
+		return n, errs.New(errs.Invalid, "a space cannot begin in state %d", n.State)
+	}
+	if n.Contact != "" {
+		a, err := identity.ParseAddress(n.Contact)
+		if err != nil {
+			return n, errs.Wrap(err, errs.Invalid, "the contact is no e-mail address")
+		}
+		n.Contact = a.String()
+	}
+	return n, nil
 }
 
-// Service keeps spaces.
-type Service struct{ cfg Config }
+// lower is base32 (RFC 4648 6) in the letters that an owner may have.
+var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// NewService returns a Service.
-func NewService(cfg Config) *Service { return &Service{cfg: cfg} }
+// NewOwner returns a fresh owner: the prefix, such as "s/" or "m/", and 26
+// characters of 128 random bits.
+func NewOwner(prefix string) store.Owner {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return store.Owner(prefix + lower.EncodeToString(b[:]))
+}
 
-// NewOwner returns a fresh owner with a prefix such as "s/" or "m/".
-func NewOwner(prefix string) store.Owner { return "" }
-
-// Add makes a space.
-func (s *Service) Add(ctx context.Context, n New) (Space, error) { return Space{}, nil }
-
-// ByINS finds a space's owner by matricule.
-func (s *Service) ByINS(ctx context.Context, matricule string) (store.Owner, error) { return "", nil }
-
-// ByID returns a space.
-func (s *Service) ByID(ctx context.Context, owner store.Owner) (Space, error) { return Space{}, nil }
-
-// Load returns the space that tx is about.
-func Load(tx store.Tx) (Space, error) { return Space{}, nil }
-
-// SetState moves a space to another state.
-func (s *Service) SetState(ctx context.Context, owner store.Owner, to State) error { return nil }
-
-// List returns at most n spaces after an owner.
-func (s *Service) List(ctx context.Context, after store.Owner, n int) ([]Space, error) {
-	return nil, nil
+// IsSpace reports whether owner has the form of a space's.
+func IsSpace(owner store.Owner) bool {
+	id, ok := strings.CutPrefix(string(owner), Prefix)
+	return ok && len(id) == 26 && owner.Valid()
 }

@@ -1,0 +1,165 @@
+package audit
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"pli/store"
+)
+
+const headLen = 1 + 8 + 32
+
+func headKey() []byte { return []byte("audit/head") }
+
+// head is the end of a chain: the number and the hash of its last line, or 0
+// and the root hash.
+type head struct {
+	seq  uint64
+	hash [32]byte
+}
+
+// loadHead returns the chain's head, and whether there is a head record.
+func loadHead(tx store.Tx) (head, bool, error) {
+	b, err := tx.Get(headKey())
+	if errors.Is(err, store.ErrNotFound) {
+		return head{hash: rootHash(tx.Owner())}, false, nil
+	}
+	if err != nil {
+		return head{}, false, err
+	}
+	if len(b) != headLen || b[0] != lineVersion {
+		return head{}, false, fmt.Errorf("%w: a head of an unknown form", ErrBroken)
+	}
+	return head{binary.BigEndian.Uint64(b[1:9]), [32]byte(b[9:])}, true, nil
+}
+
+func (h head) save(tx store.Tx) error {
+	b := make([]byte, 0, headLen)
+	b = append(b, lineVersion)
+	b = binary.BigEndian.AppendUint64(b, h.seq)
+	return tx.Put(headKey(), append(b, h.hash[:]...))
+}
+
+// Append adds a line to the chain of tx's owner and returns it as written,
+// with its Seq, Prev and Hash. It costs one get and two puts.
+//
+// Errors: ErrIncomplete; ErrBroken if the head is gone while lines are there,
+// or is of an unknown form; those of tx.
+func Append(tx store.Tx, e Entry) (Entry, error) {
+	e = tidy(e)
+	if e.Act == "" || e.At.IsZero() || !e.Outcome.known() {
+		return Entry{}, ErrIncomplete
+	}
+	h, there, err := loadHead(tx)
+	if err != nil {
+		return Entry{}, err
+	}
+	if !there {
+		if err := checkEmpty(tx); err != nil {
+			return Entry{}, err
+		}
+	}
+	e.Seq, e.Prev = h.seq+1, h.hash
+	b, err := encode(e)
+	if err != nil {
+		return Entry{}, err
+	}
+	e.Hash = lineHash(b)
+	if err := tx.Put(lineKey(e.Seq), b); err != nil {
+		return Entry{}, err
+	}
+	return e, head{e.Seq, e.Hash}.save(tx)
+}
+
+func (o Outcome) known() bool { return o == Permit || o == Deny || o == Fail }
+
+// checkEmpty is asked once in a chain's life, before its first line: a head
+// that was taken away must not let a second chain overwrite the first.
+func checkEmpty(tx store.Tx) error {
+	_, err := tx.Get(lineKey(1))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: there are lines but no head", ErrBroken)
+}
+
+// List returns at most n lines with a Seq below before, newest first; before 0
+// begins at the newest, and n is at most MaxPage. The next page begins before
+// the Seq of the last line returned.
+func List(tx store.Tx, before uint64, n int) ([]Entry, error) {
+	n = min(n, MaxPage)
+	if n <= 0 {
+		return nil, nil
+	}
+	to := store.After([]byte("audit/line/"))
+	if before > 0 {
+		to = lineKey(before)
+	}
+	var page []Entry
+	err := tx.ScanBack(lineKey(0), to, func(_, value []byte) error {
+		e, err := decode(value)
+		if err != nil {
+			return err
+		}
+		if page = append(page, e); len(page) == n {
+			return store.Stop
+		}
+		return nil
+	})
+	return page, err
+}
+
+// Verify walks the whole chain of tx's owner and returns the number of its
+// lines. It returns ErrBroken, and the number of lines that were right before
+// the fault, if a line was removed, altered, moved or added, or the head is
+// not that of the last line. A chain cut back together with its head is whole
+// in itself: only a head kept elsewhere shows the cut.
+func Verify(tx store.Tx) (uint64, error) {
+	at := head{hash: rootHash(tx.Owner())}
+	err := tx.Scan([]byte("audit/line/"), store.After([]byte("audit/line/")), func(key, value []byte) error {
+		next, err := at.follow(key, value)
+		if err == nil {
+			at = next
+		}
+		return err
+	})
+	if err != nil {
+		return at.seq, err
+	}
+	h, there, err := loadHead(tx)
+	if err != nil {
+		return at.seq, err
+	}
+	switch {
+	case !there && at.seq > 0:
+		return at.seq, fmt.Errorf("%w: the head was removed after line %d", ErrBroken, at.seq)
+	case h.seq != at.seq:
+		return at.seq, fmt.Errorf("%w: the head is at line %d, the last line is %d", ErrBroken, h.seq, at.seq)
+	case h.hash != at.hash:
+		return at.seq, fmt.Errorf("%w: the head does not fit the last line, %d", ErrBroken, at.seq)
+	}
+	return at.seq, nil
+}
+
+// follow checks that the record at key is the line after h.
+func (h head) follow(key, value []byte) (head, error) {
+	want := h.seq + 1
+	if string(key) != string(lineKey(want)) {
+		return head{}, fmt.Errorf("%w: line %d was removed", ErrBroken, want)
+	}
+	e, err := decode(value)
+	if err != nil {
+		return head{}, fmt.Errorf("line %d: %w", want, err)
+	}
+	if e.Seq != want {
+		return head{}, fmt.Errorf("%w: line %d stands in place of line %d", ErrBroken, e.Seq, want)
+	}
+	if e.Prev != h.hash {
+		return head{}, fmt.Errorf("%w: line %d does not follow the one before it", ErrBroken, want)
+	}
+	return head{want, e.Hash}, nil
+}
