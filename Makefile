@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`.
+GO      ?= go
+PACKAGES = swaks libnet-ssleay-perl isync curl openssl chromium
+FUZZTIME ?= 30s
+SUDO     = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo build test tools lint bench fuzz
+
+demo: build ## the whole system on loopback, with sample people
+	./bin/pli demo $(DEMO)
+
+build:
+	$(GO) build -trimpath -o bin/pli ./cmd/pli
+
+test: tools lint ## everything: stories with real clients, guards, race detector
+	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m -race $(RACE)
+
+# Rooms whose tests run a second time under the race detector.
+RACE = ./store/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./notify/... ./certs/keyring/... ./internal/testenv/...
+
+tools: ## the programs that tests drive, Debian packages by name
+	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+lint:
+	@out="$$(gofmt -l .)"; if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+
+bench: ## rates over real loopback connections, beside what the same disk can do
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(or $(BENCH),./...)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done

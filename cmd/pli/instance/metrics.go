@@ -1,0 +1,92 @@
+package instance
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics is what the loopback port tells: volumes and health, no content, no
+// identity.
+type metrics struct {
+	ready    atomic.Bool
+	registry *prometheus.Registry
+	conns    *prometheus.CounterVec
+	open     *prometheus.GaugeVec
+	notices  *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		conns:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pli_connections_total", Help: "Connections accepted, by door."}, []string{"door"}),
+		open:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pli_connections_open", Help: "Connections open now, by door."}, []string{"door"}),
+		notices:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pli_notices_total", Help: "Notices to people, by kind and outcome."}, []string{"kind", "outcome"}),
+	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.conns, m.open, m.notices)
+	return m
+}
+
+func (m *metrics) notice(kind, outcome string) { m.notices.WithLabelValues(kind, outcome).Inc() }
+
+// handler serves /metrics, /healthz (the process answers) and /readyz (it
+// takes mail and visitors).
+func (m *metrics) handler(healthy func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if !m.ready.Load() || healthy(r.Context()) != nil {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		io.WriteString(w, "ready\n")
+	})
+	return mux
+}
+
+// count returns l with its connections counted.
+func (m *metrics) count(door string, l net.Listener) net.Listener {
+	return &countingListener{l, m.conns.WithLabelValues(door), m.open.WithLabelValues(door)}
+}
+
+type countingListener struct {
+	net.Listener
+	total prometheus.Counter
+	open  prometheus.Gauge
+}
+
+// Accept counts a connection in and, when it closes, out.
+func (l *countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.total.Inc()
+	l.open.Inc()
+	return &countedConn{Conn: c, open: l.open}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	open prometheus.Gauge
+	once sync.Once
+}
+
+// Close closes and counts once.
+func (c *countedConn) Close() error {
+	c.once.Do(c.open.Dec)
+	return c.Conn.Close()
+}
+
+// discardLog drops what net/http would write of clients that break off: it
+// names their addresses.
+func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,319 @@
+package instance
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"pli/certs"
+	"pli/identity"
+	"pli/internal/errs"
+	"pli/mss/directory"
+	"pli/signin"
+	"pli/space"
+	"pli/store"
+)
+
+// operation is one operator's act: JSON in, a value for JSON out.
+type operation func(ctx context.Context, body []byte) (any, error)
+
+// operate carries out one operation by its name.
+func (in *Instance) operate(ctx context.Context, name string, body []byte) (any, error) {
+	op, ok := map[string]operation{
+		"space.add":   decoded(in.AddSpace),
+		"space.list":  decoded(in.ListSpaces),
+		"space.state": decoded(in.SetSpaceState),
+		"member.add":  decoded(in.AddMember),
+		"member.list": decoded(in.ListMembers),
+		"domain.add":  decoded(in.AddDomain),
+		"domain.list": decoded(in.ListDomains),
+		"verify":      decoded(in.Verify),
+	}[name]
+	if !ok {
+		return nil, errs.New(errs.Invalid, "no operation %q", name)
+	}
+	return op(ctx, body)
+}
+
+// decoded makes an operation of a method that takes a value.
+func decoded[In, Out any](fn func(context.Context, In) (Out, error)) operation {
+	return func(ctx context.Context, body []byte) (any, error) {
+		var v In
+		if err := json.Unmarshal(body, &v); err != nil {
+			return nil, errs.Wrap(err, errs.Invalid, "the operation's values cannot be read")
+		}
+		return fn(ctx, v)
+	}
+}
+
+// SpaceAdd is what makes a space. Login and Password, given together with the
+// state active, are the holder's sign-in.
+type SpaceAdd struct {
+	INS        string `name:"ins" required:"" json:"ins" help:"Matricule, 15 characters."`
+	OID        string `name:"oid" json:"oid" help:"OID of the INS; default INS-NIR, or test INS-NIR where the instance takes test identities."`
+	Family     string `json:"family" required:"" help:"Birth name."`
+	Given      string `json:"given" required:"" help:"First given name."`
+	Sex        string `json:"sex" default:"U" enum:"M,F,U,I" help:"M, F, U or I."`
+	Birth      string `json:"birth" required:"" help:"Date of birth, YYYY-MM-DD."`
+	BirthPlace string `json:"birth_place" help:"Official code (COG) of the place of birth."`
+	Contact    string `json:"contact" help:"E-mail address for codes and notices."`
+	State      string `json:"state" default:"announced" enum:"announced,open,active" help:"announced, open or active."`
+	Login      string `json:"login" help:"Identifier of the sign-in."`
+	Password   string `json:"password" help:"Password of the sign-in."`
+}
+
+// SpaceInfo is what operators see of a space: no health data, no mail.
+type SpaceInfo struct {
+	ID           string `json:"id"`
+	Address      string `json:"address"`
+	Name         string `json:"name"`
+	State        string `json:"state"`
+	MailPassword string `json:"mail_password,omitempty"` // once, at creation
+}
+
+func info(s space.Space) SpaceInfo {
+	return SpaceInfo{ID: string(s.ID), Address: s.Address.String(), Name: s.Traits.Given + " " + s.Traits.Family, State: s.State.String()}
+}
+
+// AddSpace makes a space with its account keys and its mailbox.
+func (in *Instance) AddSpace(ctx context.Context, a SpaceAdd) (SpaceInfo, error) {
+	n, err := in.newSpace(a)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	if n.State == space.Active && (a.Login == "" || a.Password == "") {
+		return SpaceInfo{}, errs.New(errs.Invalid, "an active space needs --login and --password")
+	}
+	s, err := in.spaces.Add(ctx, n)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	out := info(s)
+	profile := signin.Profile{Address: n.Address, Contact: a.Contact, Actor: identity.Actor{
+		Kind: identity.Holder, ID: string(s.ID), Name: out.Name, Address: n.Address.String(), Account: string(s.ID)}}
+	if err := in.provision(ctx, s.ID, profile); err != nil {
+		return SpaceInfo{}, err
+	}
+	if n.State == space.Active {
+		out.MailPassword, err = in.activate(ctx, s.ID, a.Login, a.Password)
+	}
+	return out, err
+}
+
+// newSpace checks what an operator typed.
+func (in *Instance) newSpace(a SpaceAdd) (space.New, error) {
+	oid := identity.OID(a.OID)
+	if oid == "" {
+		oid = identity.OIDNIR
+		if in.cfg.TestIdentities {
+			oid = identity.OIDTestNIR
+		}
+	}
+	ins, err := identity.ParseINS(a.INS, oid, identity.INSOptions{AllowTest: in.cfg.TestIdentities})
+	if err != nil {
+		return space.New{}, err
+	}
+	birth, err := time.Parse(time.DateOnly, a.Birth)
+	if err != nil {
+		return space.New{}, errs.New(errs.Invalid, "--birth is %q; a date such as 1979-03-12", a.Birth)
+	}
+	state, err := space.ParseState(a.State)
+	if err != nil {
+		return space.New{}, err
+	}
+	address, err := identity.ParseAddress(ins.Matricule() + "@" + in.cfg.PatientDomain)
+	if err != nil {
+		return space.New{}, err
+	}
+	return space.New{INS: ins, Address: address, Contact: a.Contact, State: state, Traits: identity.Traits{
+		Family: a.Family, Given: a.Given, Sex: a.Sex, Birth: birth, BirthPlace: a.BirthPlace}}, nil
+}
+
+// provision gives an account its keys and its mailbox; done twice, it changes
+// nothing.
+func (in *Instance) provision(ctx context.Context, owner store.Owner, p signin.Profile) error {
+	if err := in.signin.Provision(ctx, owner, p); err != nil {
+		return err
+	}
+	return in.db.Update(ctx, owner, in.mail.Provision)
+}
+
+// activate gives an account its sign-in and one mail password, which it
+// returns.
+func (in *Instance) activate(ctx context.Context, owner store.Owner, login, password string) (string, error) {
+	if err := in.signin.SetPassword(ctx, owner, login, password); err != nil {
+		return "", err
+	}
+	keys, err := in.signin.Unlock(ctx, owner, password)
+	if err != nil {
+		return "", err
+	}
+	return in.signin.AddMailPassword(ctx, owner, keys, "first mail client")
+}
+
+// ListArgs bounds a listing.
+type ListArgs struct {
+	Limit int `json:"limit"`
+}
+
+// ListSpaces lists spaces in the order of their ids.
+func (in *Instance) ListSpaces(ctx context.Context, a ListArgs) ([]SpaceInfo, error) {
+	list, err := in.spaces.List(ctx, "", max(1, a.Limit))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]SpaceInfo, len(list))
+	for i, s := range list {
+		out[i] = info(s)
+	}
+	return out, nil
+}
+
+// SpaceState moves a space to another state.
+type SpaceState struct {
+	INS   string `name:"ins" required:"" json:"ins" help:"Matricule, 15 characters."`
+	State string `required:"" json:"state" help:"announced, opposed, open, active, closed, archived or deleted."`
+}
+
+// SetSpaceState changes the state of one space.
+func (in *Instance) SetSpaceState(ctx context.Context, a SpaceState) (SpaceInfo, error) {
+	to, err := space.ParseState(a.State)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	id, err := in.spaces.ByINS(ctx, a.INS)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	if err := in.spaces.SetState(ctx, id, to); err != nil {
+		return SpaceInfo{}, err
+	}
+	s, err := in.spaces.ByID(ctx, id)
+	return info(s), err
+}
+
+// MemberAdd is what makes a member's mailbox. RPPS or FINESS says whose.
+type MemberAdd struct {
+	Address    string `required:"" json:"address" help:"Address of the mailbox, in one of the instance's domains."`
+	Type       string `json:"type" default:"PER" enum:"PER,ORG,APP,CAB" help:"PER, ORG, APP or CAB."`
+	Name       string `required:"" json:"name" help:"Name as correspondents see it."`
+	RPPS       string `name:"rpps" json:"rpps" help:"Of a professional, 11 digits."`
+	Profession string `json:"profession" help:"Code of TRE_G15, such as 10 for a doctor."`
+	FINESS     string `name:"finess" json:"finess" help:"Of an establishment, 9 characters."`
+	Contact    string `json:"contact" help:"E-mail address for codes and notices."`
+	Login      string `json:"login" help:"Identifier of the portal sign-in, if there is to be one."`
+	Password   string `json:"password" help:"Its password."`
+}
+
+// MemberInfo is what operators see of a mailbox.
+type MemberInfo struct {
+	Address      string `json:"address"`
+	Type         string `json:"type"`
+	Name         string `json:"name"`
+	MailPassword string `json:"mail_password,omitempty"` // once, at creation
+}
+
+// AddMember makes a member's mailbox with its account keys.
+func (in *Instance) AddMember(ctx context.Context, a MemberAdd) (MemberInfo, error) {
+	address, err := identity.ParseAddress(a.Address)
+	if err != nil {
+		return MemberInfo{}, err
+	}
+	if in.directory.Kind(address.Domain()) != directory.Local {
+		return MemberInfo{}, errs.New(errs.Invalid, "%s is not one of this instance's domains: %v", address.Domain(), in.cfg.LocalDomains)
+	}
+	owner := space.NewOwner("m/")
+	actor, err := memberActor(a, address, owner)
+	if err != nil {
+		return MemberInfo{}, err
+	}
+	if err := in.provision(ctx, owner, signin.Profile{Actor: actor, Address: address, Contact: a.Contact}); err != nil {
+		return MemberInfo{}, err
+	}
+	box := directory.Mailbox{Address: address, Type: directory.Type(a.Type), Account: owner, Actor: actor, Label: a.Name}
+	if err := in.directory.Add(ctx, box); err != nil {
+		return MemberInfo{}, err
+	}
+	out := MemberInfo{Address: address.String(), Type: a.Type, Name: a.Name}
+	if a.Login != "" {
+		out.MailPassword, err = in.activate(ctx, owner, a.Login, a.Password)
+	} else {
+		out.MailPassword, err = in.signin.AddMailPassword(ctx, owner, nil, "first mail client")
+	}
+	return out, err
+}
+
+func memberActor(a MemberAdd, address identity.Address, owner store.Owner) (identity.Actor, error) {
+	actor := identity.Actor{Name: a.Name, Profession: a.Profession, Address: address.String(), Account: string(owner)}
+	switch {
+	case a.RPPS != "" && a.FINESS != "":
+		return actor, errs.New(errs.Invalid, "give --rpps or --finess, not both")
+	case a.RPPS != "":
+		id, err := identity.ParseRPPS(a.RPPS)
+		actor.Kind, actor.ID = identity.Professional, id.String()
+		return actor, err
+	case a.FINESS != "":
+		id, err := identity.ParseFINESS(a.FINESS)
+		actor.Kind, actor.ID, actor.Structure = identity.Establishment, id.String(), id.String()
+		return actor, err
+	}
+	return actor, errs.New(errs.Invalid, "give --rpps for a professional or --finess for an establishment")
+}
+
+// ListMembers lists every mailbox.
+func (in *Instance) ListMembers(ctx context.Context, _ struct{}) ([]MemberInfo, error) {
+	list, err := in.directory.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]MemberInfo, len(list))
+	for i, m := range list {
+		out[i] = MemberInfo{Address: m.Address.String(), Type: string(m.Type), Name: m.Label}
+	}
+	return out, nil
+}
+
+// DomainAdd allows a peer's domain for one certificate subject.
+type DomainAdd struct {
+	Name    string `required:"" json:"name" help:"Domain of the peer operator."`
+	Subject string `required:"" json:"subject" help:"Subject (DN) of its operator's certificate."`
+}
+
+// DomainInfo is one domain of the trusted space.
+type DomainInfo struct {
+	Name      string   `json:"name"`
+	Kind      string   `json:"kind"`
+	Operators []string `json:"operators"`
+}
+
+// AddDomain allows a peer's domain; a further subject is added to those it has.
+func (in *Instance) AddDomain(ctx context.Context, a DomainAdd) (DomainInfo, error) {
+	name, err := certs.ParseDN(a.Subject)
+	if err != nil {
+		return DomainInfo{}, err
+	}
+	d := directory.Domain{Name: a.Name, Kind: directory.Peer, Operators: []certs.Name{name}}
+	if err := in.directory.AddDomain(ctx, d); err != nil {
+		return DomainInfo{}, err
+	}
+	list, err := in.ListDomains(ctx, struct{}{})
+	for _, x := range list {
+		if x.Name == a.Name {
+			return x, err
+		}
+	}
+	return DomainInfo{Name: a.Name, Kind: directory.Peer.String()}, err
+}
+
+// ListDomains lists the trusted space as this instance knows it.
+func (in *Instance) ListDomains(ctx context.Context, _ struct{}) ([]DomainInfo, error) {
+	var out []DomainInfo
+	for _, d := range in.directory.Domains() {
+		x := DomainInfo{Name: d.Name, Kind: d.Kind.String(), Operators: []string{}}
+		for _, o := range d.Operators {
+			x.Operators = append(x.Operators, o.String())
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
