@@ -44,6 +44,7 @@ var (
 	ErrTooLarge = errors.New("store: key, value or transaction over its limit")
 	ErrReadOnly = errors.New("store: write in a read-only transaction")
 	ErrClosed   = errors.New("store: closed")
+	ErrOwner    = errors.New("store: not the form of an owner")
 	ErrFull     = errors.New("store: no space left")
 	// ErrCorrupt is returned for a record whose seal does not open.
 	ErrCorrupt = errors.New("store: damaged record")
@@ -62,7 +63,9 @@ type DB interface {
 	// commit is on disk; when it returns an error nothing was written, or,
 	// if the context ended while waiting, the outcome is unknown. fn may run
 	// more than once: it touches nothing but tx and variables it sets anew.
-	// fn may run on another goroutine than the caller's.
+	// fn may run on another goroutine than the caller's, one that other
+	// writers wait for: it must not call Update, and must not block. If it
+	// panics, nothing is written and Update returns an error.
 	// An error of fn is returned as it is.
 	Update(ctx context.Context, owner Owner, fn func(Tx) error) error
 
@@ -76,6 +79,19 @@ type DB interface {
 
 	// Close waits for running transactions, then frees the store.
 	Close() error
+}
+
+// Widener is what an engine offers to a wrapper that makes values longer, as
+// sealing does: Widen returns the same store, taking values (and transactions)
+// that are longer than the limits by n bytes a value.
+type Widener interface {
+	Widen(n int) DB
+}
+
+// Checker is what an engine offers to whoever verifies an instance: Check
+// reads everything once and returns what is not as it should be.
+type Checker interface {
+	Check(ctx context.Context) error
 }
 
 // Due names a record that has a due time.
@@ -93,21 +109,26 @@ type Tx interface {
 	// Get returns the value at key, or ErrNotFound. The bytes are valid
 	// until fn returns and must not be changed.
 	Get(key []byte) ([]byte, error)
-	// Put writes a value; a due time that the record had is removed.
+	// Put writes a value; a due time that the record had is removed. Key and
+	// value are copied: the caller may use them again.
 	Put(key, value []byte) error
 	// PutDue writes a value that becomes due at a time.
 	PutDue(key, value []byte, at time.Time) error
 	// Delete removes a record; one that is not there is no error.
 	Delete(key []byte) error
 	// Scan calls fn for each record with from <= key < to in ascending byte
-	// order of keys (to nil: to the end). The slices are valid until fn
-	// returns. fn may write to the transaction. An error of fn ends the scan
-	// and is returned, but for Stop, which ends it without one.
+	// order of keys (to nil: to the end). The slices are valid until that fn
+	// returns. fn may write to the transaction: the scan goes on from the key
+	// it stood at, and meets what fn wrote beyond. An error of fn ends the
+	// scan and is returned, but for Stop, which ends it without one.
 	Scan(from, to []byte, fn func(key, value []byte) error) error
 	// ScanBack is Scan in descending order, from the last key below to.
 	ScanBack(from, to []byte, fn func(key, value []byte) error) error
-	// AfterCommit runs fn after the commit is durable, only to wake workers
-	// and idle sessions: what must reach a person or a peer is an outbox
-	// record of the same transaction.
+	// AfterCommit runs fn after the commit is durable and before Update
+	// returns, in the order of the calls and, for one owner, of the commits.
+	// It is only to wake workers and idle sessions, and holds others up while
+	// it runs: it must not block or call Update. What must reach a person or
+	// a peer is an outbox record of the same transaction. In a View, fn is
+	// never run.
 	AfterCommit(fn func())
 }

@@ -1,0 +1,273 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	bbolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"pli/store"
+)
+
+var (
+	errPanic = errors.New("bolt: a transaction's function panicked")
+	errEnded = errors.New("bolt: a transaction's function ended its goroutine")
+)
+
+// commitLoop is the shard's committer: it ends when the queue is closed and
+// empty. It outlives a function that ends the goroutine (as a test's Fatal
+// does) by starting again with what is left.
+func (s *shard) commitLoop() {
+	var waiting []*request
+	ended := false
+	defer func() {
+		if ended {
+			close(s.done)
+			return
+		}
+		for _, r := range waiting {
+			if r != nil { // nil: begun before the end
+				s.queue.add(r)
+			}
+		}
+		go s.commitLoop()
+	}()
+	for {
+		if waiting = s.queue.takeAll(waiting); len(waiting) == 0 {
+			ended = true
+			return
+		}
+		b := &batch{shard: s}
+		waiting = b.gather(waiting)
+	}
+}
+
+// batch is what one commit makes durable.
+type batch struct {
+	shard *shard
+	btx   *bbolt.Tx
+	ran   []*request // in order; those whose tx is nil have failed
+	dirty bool       // something is to be committed
+}
+
+// gather runs what waits, until all has run or the batch is large enough,
+// commits it, and returns what is left.
+func (b *batch) gather(waiting []*request) (left []*request) {
+	s := b.shard
+	left = waiting
+	settled := false
+	defer func() {
+		if !settled { // a function has ended this goroutine
+			b.abandon()
+		}
+	}()
+	err := s.fault()
+	if err == nil {
+		b.btx, err = s.file.Begin(true)
+	}
+	if err == nil {
+		b.btx.Bucket(bucketLarge).FillPercent = 1 // it grows at its right edge only
+	}
+	full := err == nil && s.diskFull()
+	for len(left) > 0 && (len(b.ran) == 0 || s.scratch.used() < s.cfg.BatchBytes) {
+		r := left[0]
+		left[0], left = nil, left[1:]
+		if !r.take() {
+			continue // its caller has gone
+		}
+		b.ran = append(b.ran, r)
+		switch {
+		case err != nil:
+			r.err = asStoreError(err)
+		case r.ctx.Err() != nil:
+			r.err = r.ctx.Err()
+		default:
+			if fault := b.run(r, full); fault != nil {
+				err = fault
+				s.breakDown(fault)
+			}
+		}
+	}
+	b.settle(err)
+	settled = true
+	if len(left) == 0 {
+		return waiting[:0]
+	}
+	return left
+}
+
+// run runs one function. What it wrote is undone if it fails; the error
+// returned says that not even that was possible.
+func (b *batch) run(r *request, full bool) (fault error) {
+	t := newTx(b.shard, b.btx, r.owner)
+	t.wide = r.wide
+	returned := false
+	defer func() {
+		t.end()
+		if !returned {
+			// nil when the goroutine is being ended, not panicking
+			if p := recover(); p != nil {
+				r.err = errPanic
+				b.shard.logPanic("transaction", p)
+			} else {
+				r.err = errEnded
+			}
+		}
+		if r.err != nil {
+			fault = b.revert(t)
+			return
+		}
+		r.tx = t
+		b.dirty = b.dirty || t.writes > 0
+	}()
+	r.err = r.fn(t)
+	returned = true
+	switch {
+	case r.err != nil:
+	case t.failed != nil:
+		r.err = t.failed
+	case full && t.puts:
+		r.err = store.ErrFull
+	}
+	return nil
+}
+
+// revert takes back what t wrote. Nothing of the batch can be kept if that
+// fails.
+func (b *batch) revert(t *tx) (fault error) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.shard.logPanic("undo", p)
+			fault = errPanic
+		}
+	}()
+	return t.undo.back()
+}
+
+// settle commits the batch, or rolls it back if there is an error or nothing
+// to commit, runs what waited for the commit, and answers everybody.
+func (b *batch) settle(err error) {
+	s := b.shard
+	if b.btx != nil {
+		if err == nil && b.dirty {
+			if err = s.commit(b.btx); err != nil && !errors.Is(err, store.ErrFull) {
+				s.breakDown(err)
+			}
+		} else {
+			b.btx.Rollback()
+		}
+	}
+	s.scratch.reset()
+	for _, r := range b.ran {
+		if r.tx == nil {
+			continue
+		}
+		if err != nil {
+			r.err = err
+			continue
+		}
+		for _, hook := range r.tx.hooks {
+			s.runHook(hook)
+		}
+	}
+	for _, r := range b.ran {
+		r.done <- r.err
+	}
+}
+
+// abandon rolls back a batch in which a function ended the goroutine, answers
+// those who failed, and queues the others again.
+func (b *batch) abandon() {
+	if b.btx != nil {
+		b.btx.Rollback()
+	}
+	b.shard.scratch.reset()
+	for _, r := range b.ran {
+		if r.err != nil {
+			r.done <- r.err
+			continue
+		}
+		r.tx = nil
+		r.taken.Store(false)
+		b.shard.queue.add(r)
+	}
+}
+
+// commit makes btx durable. A panic inside bbolt (a damaged page) is an error
+// like any other.
+func (s *shard) commit(btx *bbolt.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.logPanic("commit", p)
+			err = errPanic
+			defer func() { recover() }()
+			btx.Rollback() // lets go of the write lock, so that Close can end
+		}
+	}()
+	return asStoreError(btx.Commit())
+}
+
+func (s *shard) runHook(fn func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.logPanic("after commit", p)
+		}
+	}()
+	fn()
+}
+
+// breakDown stops all further writes: after a failed write or sync, what the
+// system has kept of earlier pages is not known, and only a new start reads
+// what is really on the disk.
+func (s *shard) breakDown(err error) {
+	if s.broken.CompareAndSwap(nil, &err) {
+		s.log.Error("store stops writing until it is opened again", "file", s.path, "error", err)
+	}
+}
+
+func (s *shard) fault() error {
+	if p := s.broken.Load(); p != nil {
+		return fmt.Errorf("bolt: writing has stopped since: %w", *p)
+	}
+	return nil
+}
+
+// logPanic logs where something panicked; only a runtime error's own words
+// cannot hold content.
+func (s *shard) logPanic(where string, p any) {
+	what := fmt.Sprintf("%T", p)
+	if e, ok := p.(runtime.Error); ok {
+		what = e.Error()
+	}
+	s.log.Error("panic in store", "where", where, "panic", what, "stack", string(debug.Stack()))
+}
+
+// diskFull reports whether the file system has less room than is to be left.
+func (s *shard) diskFull() bool {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(s.path, &st); err != nil {
+		return false
+	}
+	return int64(st.Bavail)*int64(st.Bsize) < s.cfg.MinFree
+}
+
+// asStoreError gives bbolt's and the system's failures the names of package
+// store. bbolt keeps only the words of a failure to enlarge its file.
+func asStoreError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, berrors.ErrMaxSizeReached), errors.Is(err, syscall.ENOSPC),
+		errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG),
+		strings.Contains(err.Error(), syscall.ENOSPC.Error()):
+		return fmt.Errorf("%w: %v", store.ErrFull, err)
+	case errors.Is(err, berrors.ErrDatabaseNotOpen), errors.Is(err, berrors.ErrTxClosed):
+		return store.ErrClosed
+	}
+	return err
+}
