@@ -1,0 +1,14 @@
+package bolt_test
+
+import (
+	"testing"
+
+	"pli/store/bolt"
+	"pli/store/storetest"
+)
+
+func BenchmarkDeliver(b *testing.B) {
+	db := open(b, bolt.Config{})
+	defer db.Close()
+	storetest.BenchDeliver(b, db)
+}
