@@ -37,7 +37,6 @@ type Config struct {
 
 	InlineMax     int64 // bytes of body kept as a record, the rest as a blob: 64 KiB; at most 512 KiB
 	MaxMessage    int64 // bytes of one message: 32 MiB
-	MaxIndex      int   // bytes of one message's stored index: 512 KiB
 	MaxBoxes      int   // boxes of one account: 500
 	MaxMessages   int   // messages of one box: 500 000
 	MaxName       int   // bytes of a box's full name: 512
@@ -66,7 +65,6 @@ func (c Config) withDefaults() Config {
 	set64(&c.InlineMax, 64<<10)
 	c.InlineMax = min(c.InlineMax, 512<<10)
 	set64(&c.MaxMessage, 32<<20)
-	set(&c.MaxIndex, 512<<10)
 	set(&c.MaxBoxes, 500)
 	set(&c.MaxMessages, 500_000)
 	set(&c.MaxName, 512)
@@ -84,7 +82,9 @@ func (c Config) withDefaults() Config {
 
 // Service is the mail of all accounts of an instance.
 type Service struct {
-	cfg Config
+	cfg     Config
+	buffers sync.Pool // *[]byte: memory of inline messages, between them
+	cache   *cache
 
 	mu   sync.RWMutex
 	live map[store.Owner]*shared // accounts that some session has opened
@@ -92,5 +92,6 @@ type Service struct {
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg.withDefaults(), live: make(map[store.Owner]*shared)}
+	cfg = cfg.withDefaults()
+	return &Service{cfg: cfg, cache: newCache(cfg.IndexCache, cfg.IndexCacheAll), live: make(map[store.Owner]*shared)}
 }

@@ -1,0 +1,204 @@
+package mailbox
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"pli/internal/errs"
+	"pli/store"
+	"pli/store/blob"
+)
+
+// boxTx is one box inside a transaction. All writes to entries go through it,
+// so that the counters, the mod-sequence, the expunge log and what open
+// sessions hear can never differ from the entries.
+type boxTx struct {
+	s  *Service
+	tx store.Tx
+	c  counters
+	d  delta
+}
+
+// delta is what one transaction did to one box. It is told to open sessions
+// after the commit.
+type delta struct {
+	box     boxID
+	prev    uint64   // the box's mod-sequence before
+	after   counters // the box's counters since
+	added   []row    // by ascending UID
+	changed []row
+	removed []UID
+	author  *View // whose act it was, nil if no view's
+}
+
+// box opens a box for writing.
+func (s *Service) box(tx store.Tx, id boxID, author *View) (*boxTx, error) {
+	c, err := store.Load[counters](tx, keyBox(id))
+	if errors.Is(err, store.ErrNotFound) || err == nil && c.Dead {
+		return nil, errNoBox()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &boxTx{s: s, tx: tx, c: c, d: delta{box: id, prev: c.ModSeq, author: author}}, nil
+}
+
+// step returns the mod-sequence of this transaction's changes.
+func (b *boxTx) step() uint64 {
+	if b.c.ModSeq == b.d.prev {
+		b.c.ModSeq++
+	}
+	return b.c.ModSeq
+}
+
+// count adds r to the counters, n times (1 or -1).
+func (b *boxTx) count(r *row, n int) {
+	b.c.Messages += uint32(n)
+	b.c.Size += int64(n) * r.size
+	if !r.flags.has(bitSeen) {
+		b.c.Unseen += uint32(n)
+	}
+	if r.flags.has(bitDeleted) {
+		b.c.Deleted += uint32(n)
+	}
+}
+
+// get reads an entry; ok is false if there is none.
+func (b *boxTx) get(uid UID) (r row, ok bool, err error) {
+	e, err := store.Load[entry](b.tx, keyEntry(b.d.box, uid))
+	if errors.Is(err, store.ErrNotFound) {
+		return r, false, nil
+	}
+	return e.row(uid), err == nil, err
+}
+
+// add gives r the next UID.
+func (b *boxTx) add(r row) (UID, error) {
+	if b.c.Messages >= uint32(b.s.cfg.MaxMessages) {
+		return 0, errs.New(errs.TooLarge, "a folder holds at most %d messages", b.s.cfg.MaxMessages)
+	}
+	if b.c.UIDNext == math.MaxUint32 {
+		return 0, errs.New(errs.TooLarge, "this folder has used up its message numbers; move its messages to a new one")
+	}
+	r.uid, r.modseq = b.c.UIDNext, b.step()
+	b.c.UIDNext++
+	b.count(&r, 1)
+	b.d.added = append(b.d.added, r)
+	return r.uid, store.Save(b.tx, keyEntry(b.d.box, r.uid), r.entry())
+}
+
+// change writes r in place of old, under a new mod-sequence.
+func (b *boxTx) change(old, r row) (row, error) {
+	r.modseq = b.step()
+	b.count(&old, -1)
+	b.count(&r, 1)
+	b.d.changed = append(b.d.changed, r)
+	return r, store.Save(b.tx, keyEntry(b.d.box, r.uid), r.entry())
+}
+
+// remove takes an entry out of the box. What becomes of its message is the
+// caller's matter: unref, or another entry.
+func (b *boxTx) remove(r row) error {
+	b.step()
+	b.count(&r, -1)
+	b.d.removed = append(b.d.removed, r.uid)
+	return b.tx.Delete(keyEntry(b.d.box, r.uid))
+}
+
+// save writes the counters and the expunge log, and returns what was done; nil
+// if nothing was.
+func (b *boxTx) save() (*delta, error) {
+	if b.c.ModSeq == b.d.prev {
+		return nil, nil
+	}
+	if len(b.d.removed) > 0 {
+		if err := b.log(); err != nil {
+			return nil, err
+		}
+	}
+	b.d.after = b.c
+	return &b.d, store.Save(b.tx, keyBox(b.d.box), &b.c)
+}
+
+// log writes the expunged UIDs down and forgets the oldest records beyond the
+// limit (RFC 7162 3.2.5.2 lets a server forget).
+func (b *boxTx) log() error {
+	slices.Sort(b.d.removed)
+	if err := store.Save(b.tx, keyGone(b.d.box, b.c.ModSeq), expunged{ranges(b.d.removed)}); err != nil {
+		return err
+	}
+	b.c.LogLen++
+	if b.c.LogLen <= b.s.cfg.MaxExpungeLog {
+		return nil
+	}
+	drop := b.c.LogLen/4 + 1
+	var keys [][]byte
+	err := b.tx.Scan(keyGone(b.d.box, 0), keyGone(b.d.box, math.MaxUint64), func(k, _ []byte) error {
+		if len(keys) == drop {
+			return store.Stop
+		}
+		keys = append(keys, slices.Clone(k))
+		return nil
+	})
+	for _, k := range keys {
+		b.c.LogLen--
+		b.c.LogFloor = modseqOf(k)
+		err = errors.Join(err, b.tx.Delete(k))
+	}
+	return err
+}
+
+// ranges returns ascending UIDs as ranges.
+func ranges(uids []UID) []Range {
+	var out []Range
+	for _, u := range uids {
+		if n := len(out); n > 0 && out[n-1].Last+1 == uint32(u) {
+			out[n-1].Last++
+			continue
+		}
+		out = append(out, Range{uint32(u), uint32(u)})
+	}
+	return out
+}
+
+// ref counts one more entry of a message.
+func ref(tx store.Tx, id messageID) error {
+	r, err := loadRefs(tx, id)
+	if err != nil {
+		return err
+	}
+	r.Count++
+	return store.Save(tx, keyOf(prefixRefs, id), r)
+}
+
+func loadRefs(tx store.Tx, id messageID) (refs, error) {
+	r, err := store.Load[refs](tx, keyOf(prefixRefs, id))
+	if errors.Is(err, store.ErrNotFound) {
+		return refs{Count: 1}, nil
+	}
+	return r, err
+}
+
+// unref counts one entry of a message less. With the last one the message goes;
+// its blob, if it has one, is returned for deletion after the commit.
+func unref(tx store.Tx, id messageID) (blob.ID, error) {
+	r, err := loadRefs(tx, id)
+	if err != nil {
+		return "", err
+	}
+	if r.Count > 1 {
+		r.Count--
+		return "", store.Save(tx, keyOf(prefixRefs, id), r)
+	}
+	m, err := store.Load[stored](tx, keyOf(prefixStored, id))
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+		return "", err // a missing or damaged message may go all the same
+	}
+	for _, p := range []string{prefixRefs, prefixStored, prefixBody} {
+		if err := tx.Delete(keyOf(p, id)); err != nil {
+			return "", err
+		}
+	}
+	return m.Blob, nil
+}
