@@ -1,20 +1,21 @@
 // Package mss is the law of the trusted messaging space: who may write to
 // whom, and what becomes of a message.
+//
+// A face opens a Transaction for a peer operator or a signed-in member, gives
+// it the recipients and the message, and turns the Refusal that it gets back
+// outward. When Data returns nil the message is durable for all recipients.
 package mss
 
 import (
 	"context"
-	"crypto/tls"
-	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"pli/certs"
 	"pli/certs/keyring"
 	"pli/consent"
-	"pli/identity"
 	"pli/mailbox"
-	"pli/mailbox/message"
 	"pli/mss/directory"
 	"pli/space"
 	"pli/store"
@@ -24,179 +25,137 @@ import (
 type Limits struct {
 	MaxMessage    int64         // bytes of one message as it arrives: 25 000 000
 	MaxHeader     int           // bytes of its header: 1 MiB
+	MaxReceived   int           // Received fields, past which it goes round in circles: 50
 	MaxRecipients int           // of one message: 100
 	UnknownShare  float64       // of unknown holders among a sender's holder recipients, above which it is paused: 0.3
 	UnknownLeast  int           // holder recipients before the share counts: 20
 	UnknownWindow time.Duration // over which it is taken: 1 h
 	UnknownPause  time.Duration // how long holder addresses are then put off: 15 min
 	RepeatDays    int           // days for which a repeat adds nothing: 7
-	RefusalFloor  time.Duration // least time that a holder's refusal takes: 40 ms
+	RefusalFloor  time.Duration // every refusal of a holder takes a multiple of this: 40 ms
+	PeerLife      time.Duration // how long a checked certificate is not checked again: 1 min
+	MaxOpeners    int           // senders that one exchange remembers as having opened it: 16
+	MaxTraces     int           // refusals waiting for their trace line: 1024
 }
 
-// Recipients tells to whom an account's mail is sealed; signin.Service does.
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.MaxMessage, 25_000_000)
+	setDefault(&l.MaxHeader, 1<<20)
+	setDefault(&l.MaxReceived, 50)
+	setDefault(&l.MaxRecipients, 100)
+	setDefault(&l.UnknownShare, 0.3)
+	setDefault(&l.UnknownLeast, 20)
+	setDefault(&l.UnknownWindow, time.Hour)
+	setDefault(&l.UnknownPause, 15*time.Minute)
+	setDefault(&l.RepeatDays, 7)
+	setDefault(&l.RefusalFloor, 40*time.Millisecond)
+	setDefault(&l.PeerLife, time.Minute)
+	setDefault(&l.MaxOpeners, 16)
+	setDefault(&l.MaxTraces, 1024)
+	return l
+}
+
+func setDefault[T int | int64 | float64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// Recipients tells to whom an account's mail is sealed; *signin.Service does.
 type Recipients interface {
 	Recipient(ctx context.Context, owner store.Owner) (keyring.Recipient, error)
 }
 
-// Outbox takes what a holder is told; notify.Outbox does.
-type Outbox = consent.Outbox
-
-// Config says what a Service works on.
+// Config says what a Service works on. All but Filer, Product, Log and the
+// limits are required.
 type Config struct {
-	DB        store.DB // the sealed records that Gate and Mail work on, for members' accounts
+	DB        store.DB // the sealed records that Gate and Mail work on
 	Spaces    *space.Service
 	Directory *directory.Directory
 	Mail      *mailbox.Service
 	Gate      *consent.Gate
 	Signin    Recipients
-	Outbox    Outbox // nil: nobody is told
-	Filer     Filer  // nil: nothing can be filed
+	Filer     Filer // nil: nothing can be filed
 	Trust     *certs.Trust
 	Secret    [32]byte // of keyed digests (sealed.Master.Derive)
-	Hostname  string   // in Received lines; our authserv-id
-	Product   string   // X-MSS-NIL on submitted messages that carry none; "" adds none
+	Hostname  string   // in Received lines; our authserv-id (RFC 8601 2.5)
+	Product   string   // X-MSS-NIL of submitted messages that carry none; "" adds none
 	Now       func() time.Time
-	Log       *slog.Logger
+	Log       *slog.Logger // default: discards
 	Limits    Limits
 
-	RepliesOnly bool // a holder may only answer, not write anew
+	// RepliesOnly lets holders answer a message, and not write anew to whoever
+	// wrote to them (mission D2). Only messages delivered while it is set can
+	// be answered then.
+	RepliesOnly bool
 }
 
-// Service is the messaging space of one instance.
-type Service struct{ cfg Config }
+// Service is the messaging space of one instance. All methods may run at once.
+type Service struct {
+	cfg    Config
+	shares shares
+	peers  peerCache
+	stats  counters
+	chunks sync.Pool // of *[chunkSize]byte
 
-// New returns a Service.
-func New(cfg Config) *Service { return &Service{cfg: cfg} }
-
-// Close waits for what runs off the reply path.
-func (s *Service) Close(ctx context.Context) error { return nil }
-
-// Reason says why something was refused.
-type Reason uint8
-
-// The reasons.
-const (
-	NoCertificate Reason = iota + 1
-	UnknownAuthority
-	NotOnAllowList
-	SenderDomain
-	UnknownRecipient
-	TooManyUnknown
-	SecondHolder
-	HoldersInHeaders
-	TooLarge
-	NoExchange
-	NotMember
-	HeaderFrom
-	BadHeader
-	BareNewline
-	AuthRequired
-	Busy
-	SenderAddress
-	TooManyRecipients
-	Loop
-	BadAddress
-)
-
-// Refusal is a refusal with its reason.
-type Refusal struct {
-	Reason Reason
-	Text   string
+	traces chan func(context.Context)
+	done   sync.WaitGroup
+	closed sync.Once
 }
 
-// Error returns the words.
-func (r *Refusal) Error() string { return r.Text }
-
-// Peer is a peer operator whose certificate was checked.
-type Peer struct{}
-
-// Peer says who calls, or why they are refused.
-func (s *Service) Peer(state tls.ConnectionState) (*Peer, error) { return nil, nil }
-
-// Certificate returns the mailboxes that a member's certificate opens.
-func (s *Service) Certificate(ctx context.Context, state tls.ConnectionState) ([]directory.Mailbox, error) {
-	return nil, nil
+// New returns a Service; Close ends it.
+func New(cfg Config) *Service {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{cfg: cfg, traces: make(chan func(context.Context), cfg.Limits.MaxTraces)}
+	s.shares.init(cfg.Limits)
+	s.done.Add(1)
+	go s.runTraces()
+	return s
 }
 
-// Params is what comes with MAIL.
-type Params struct {
-	Size     int64
-	Body     string
-	SMTPUTF8 bool
-	Ret      string
-	EnvID    string
-	Helo     string
-	Remote   string
-	Protocol string
+// Limits returns the limits in force.
+func (s *Service) Limits() Limits { return s.cfg.Limits }
+
+// Close writes the trace lines that wait, until ctx ends. No transaction may
+// begin after it.
+func (s *Service) Close(ctx context.Context) error {
+	s.closed.Do(func() { close(s.traces) })
+	ended := make(chan struct{})
+	go func() { s.done.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// RcptParams is what comes with RCPT.
-type RcptParams struct {
-	Notify []string
-	ORcpt  string
+// traceTimeout bounds the writing of one trace line.
+const traceTimeout = 10 * time.Second
+
+// runTraces writes the lines of refused attempts one after another, so that no
+// refusal waits for its own.
+func (s *Service) runTraces() {
+	defer s.done.Done()
+	for write := range s.traces {
+		ctx, cancel := context.WithTimeout(context.Background(), traceTimeout)
+		write(ctx)
+		cancel()
+	}
 }
 
-// Sender is a member or holder who is signed in.
-type Sender struct {
-	Actor     identity.Actor
-	Addresses []identity.Address
-	Account   store.Owner
-}
-
-// Transaction is one message on its way.
-type Transaction struct{}
-
-// FromPeer begins a message of a peer's.
-func (s *Service) FromPeer(ctx context.Context, p *Peer, mailFrom string, params Params) (*Transaction, error) {
-	return nil, nil
-}
-
-// FromMember begins a message of a member's or holder's.
-func (s *Service) FromMember(ctx context.Context, sender Sender, mailFrom string, params Params) (*Transaction, error) {
-	return nil, nil
-}
-
-// Rcpt adds a recipient.
-func (t *Transaction) Rcpt(ctx context.Context, to string, params RcptParams) error { return nil }
-
-// Data takes the message; when it returns nil the message is durable for all.
-func (t *Transaction) Data(ctx context.Context, r io.Reader) (id string, err error) { return "", nil }
-
-// Close frees the transaction.
-func (t *Transaction) Close() {}
-
-// Exchange is the right of a holder to write to one mailbox, or its end.
-type Exchange struct {
-	Mailbox identity.Address
-	Name    string
-	Open    bool
-	Since   time.Time // opened or ended
-}
-
-// Exchanges lists the exchanges of a space.
-func (s *Service) Exchanges(ctx context.Context, actor identity.Actor, owner store.Owner) ([]Exchange, error) {
-	return nil, nil
-}
-
-// Proposal is what a document may be filed as.
-type Proposal struct {
-	Type  string
-	Title string
-	Date  time.Time
-}
-
-// Propose reads a filing proposal from what a message carries.
-func Propose(ix *message.Index, part *message.Part) Proposal { return Proposal{} }
-
-// Filing is what is put into a dossier.
-type Filing struct {
-	Proposal
-	MIME, Filename string
-	Source         string // opaque id of the message
-	Content        io.Reader
-}
-
-// Filer files a document into a space's dossier and returns its id.
-type Filer interface {
-	File(ctx context.Context, actor identity.Actor, owner store.Owner, f Filing) (id string, err error)
+// traceLater queues a trace line off the reply path.
+func (s *Service) traceLater(write func(context.Context) error) {
+	select {
+	case s.traces <- func(ctx context.Context) {
+		if err := write(ctx); err != nil {
+			s.cfg.Log.Error("a refused attempt could not be traced", "error", err)
+		}
+	}:
+	default:
+		s.cfg.Log.Error("a refused attempt was not traced: too many wait")
+	}
 }

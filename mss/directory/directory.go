@@ -4,11 +4,12 @@ package directory
 
 import (
 	"context"
-	"crypto/x509"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"pli/certs"
 	"pli/identity"
+	"pli/internal/errs"
 	"pli/store"
 	"pli/store/names"
 )
@@ -24,6 +25,9 @@ const (
 	CAB Type = "CAB" // a practice's
 )
 
+// Valid reports whether t is one of the four types.
+func (t Type) Valid() bool { return t == PER || t == ORG || t == APP || t == CAB }
+
 // Mailbox is one member's mailbox. Address and type never change once it is
 // there (mssante.md 1.3).
 type Mailbox struct {
@@ -34,6 +38,13 @@ type Mailbox struct {
 	Label   string           `cbor:"5,keyasint,omitempty"`
 }
 
+// Limits of a directory.
+const (
+	MaxPerAccount = 16  // mailboxes of one account
+	MaxPerBearer  = 64  // accounts of one professional or structure
+	MaxLabel      = 256 // bytes of a label
+)
+
 // Config says what a Directory works on.
 type Config struct {
 	DB    store.DB
@@ -43,67 +54,21 @@ type Config struct {
 
 // Directory is the mailboxes and domains of an instance. All methods may run
 // at once.
-type Directory struct{ cfg Config }
+type Directory struct {
+	cfg     Config
+	writing sync.Mutex // one change of domains at a time
+	domains atomic.Pointer[snapshot]
+}
 
 // New returns a Directory with the domains that the store holds.
-func New(ctx context.Context, cfg Config) (*Directory, error) { return &Directory{cfg: cfg}, nil }
-
-// Add makes a mailbox. An address that is taken is a Conflict; the same
-// mailbox added twice is none.
-func (d *Directory) Add(ctx context.Context, m Mailbox) error { return nil }
-
-// Lookup returns the mailbox of an address, or errs.NotFound.
-func (d *Directory) Lookup(ctx context.Context, a identity.Address) (Mailbox, error) {
-	return Mailbox{}, nil
-}
-
-// List returns every mailbox, in order of their accounts.
-func (d *Directory) List(ctx context.Context) ([]Mailbox, error) { return nil, nil }
-
-// ByCertificate returns the mailboxes of whoever a certificate names.
-func (d *Directory) ByCertificate(ctx context.Context, cert *x509.Certificate) ([]Mailbox, error) {
-	return nil, nil
-}
-
-// Kind says whose a domain is.
-type Kind uint8
-
-// The kinds of domain.
-const (
-	Foreign Kind = iota // not of the trusted space
-	Patient             // the holders' of this instance
-	Local               // this instance's members'
-	Peer                // another operator's
-)
-
-var kindNames = [...]string{"foreign", "patient", "local", "peer"}
-
-// String returns the kind's word.
-func (k Kind) String() string {
-	if int(k) < len(kindNames) {
-		return kindNames[k]
+func New(ctx context.Context, cfg Config) (*Directory, error) {
+	d := &Directory{cfg: cfg}
+	list, err := d.loadDomains(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return kindNames[Foreign]
+	d.domains.Store(newSnapshot(list))
+	return d, nil
 }
 
-// Domain is one domain of the trusted space.
-type Domain struct {
-	Name      string // lower-case, ASCII
-	Kind      Kind
-	Operators []certs.Name // of a peer: the subjects that may speak for it
-}
-
-// AddDomain adds a domain, or further operators to one that is there.
-func (d *Directory) AddDomain(ctx context.Context, dom Domain) error { return nil }
-
-// RemoveDomain takes a domain out of the space.
-func (d *Directory) RemoveDomain(ctx context.Context, name string) error { return nil }
-
-// Domains returns the domains, in order of their names.
-func (d *Directory) Domains() []Domain { return nil }
-
-// Kind says whose a domain is.
-func (d *Directory) Kind(domain string) Kind { return Foreign }
-
-// PeersOf returns the peer domains that a certificate's subject may speak for.
-func (d *Directory) PeersOf(subject certs.Name) []string { return nil }
+var errUnknown = errs.New(errs.NotFound, "no mailbox has this address")
