@@ -28,7 +28,7 @@ var _ io.ReaderAt = (*Reader)(nil)
 // Reader opens a packet of size bytes that Writer or Seal wrote, to be read at
 // any place. It checks the packet's length and end at once, and each chunk
 // before a byte of it is given out: damage is ErrDamaged. What fails in r
-// itself comes back as it is. r must serve calls that run at once.
+// itself comes back as it is. Closing r is the caller's.
 func (k SessionKey) Reader(r io.ReaderAt, size int64) (*Reader, error) {
 	if size < 6+seipdHead+2*tagSize+1 {
 		return nil, ErrDamaged

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	mrand "math/rand/v2"
+	"runtime"
 	"testing"
 
 	"pli/certs/keyring"
@@ -381,5 +382,22 @@ func TestFailuresOfTheDiskComeBack(t *testing.T) {
 	must(t, w.Close())
 	if _, err := w.Write([]byte("x")); err == nil {
 		t.Fatal("a write after Close is taken")
+	}
+}
+
+// Streaming takes the same memory whatever the size.
+func TestStreamingMemory(t *testing.T) {
+	k, piece := session(t), random(t, 32<<10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w := k.Writer(io.Discard)
+	for range (64 << 20) / len(piece) {
+		_, err := w.Write(piece)
+		must(t, err)
+	}
+	must(t, w.Close())
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 512<<10 {
+		t.Fatalf("sealing 64 MiB took %d bytes of memory", took)
 	}
 }
