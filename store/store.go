@@ -94,6 +94,13 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// Scrubber is what an engine offers to whoever must leave no trace of what was
+// deleted: Scrub overwrites what deleted and replaced records have left in the
+// engine's files, and returns when that is durable.
+type Scrubber interface {
+	Scrub(ctx context.Context) error
+}
+
 // Due names a record that has a due time.
 type Due struct {
 	Owner Owner

@@ -73,7 +73,7 @@ func (b *batch) gather(waiting []*request) (left []*request) {
 	if err == nil {
 		b.btx.Bucket(bucketLarge).FillPercent = 1 // it grows at its right edge only
 	}
-	full := err == nil && s.diskFull()
+	full := err == nil && diskFull(s.path, s.cfg.MinFree)
 	for len(left) > 0 && (len(b.ran) == 0 || s.scratch.used() < s.cfg.BatchBytes) {
 		r := left[0]
 		left[0], left = nil, left[1:]
@@ -245,15 +245,6 @@ func (s *shard) logPanic(where string, p any) {
 		what = e.Error()
 	}
 	s.log.Error("panic in store", "where", where, "panic", what, "stack", string(debug.Stack()))
-}
-
-// diskFull reports whether the file system has less room than is to be left.
-func (s *shard) diskFull() bool {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(s.path, &st); err != nil {
-		return false
-	}
-	return int64(st.Bavail)*int64(st.Bsize) < s.cfg.MinFree
 }
 
 // asStoreError gives bbolt's and the system's failures the names of package

@@ -1,0 +1,55 @@
+package bolt
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskFull reports whether a file's file system has less room than is to be
+// left, in bytes.
+func diskFull(path string, left int64) bool {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return false
+	}
+	return int64(st.Bavail)*st.Bsize < left
+}
+
+// punchHole gives the space of a part of a file back, where that is possible.
+func punchHole(f *os.File, from, to int64) {
+	if from < to {
+		_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+	}
+}
+
+// refuseFastCommit returns an error if dir lies on an ext4 file system that
+// uses fast commits, which have damaged files of this kind. Linux counts them
+// for each device; what cannot be read is not held against the folder.
+func refuseFastCommit(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("bolt: %w", err)
+	}
+	device, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev))))
+	if err != nil {
+		return nil
+	}
+	f, err := os.Open(filepath.Join("/proc/fs/ext4", filepath.Base(device), "fc_info"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		count, found := strings.CutSuffix(strings.TrimSpace(lines.Text()), " commits")
+		if n, err := strconv.Atoi(count); found && err == nil && n > 0 {
+			return fmt.Errorf("bolt: %s is on ext4 with fast_commit, which damages such files: switch it off (tune2fs -O ^fast_commit) or use another file system", dir)
+		}
+	}
+	return nil
+}
