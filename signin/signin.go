@@ -1,120 +1,127 @@
 // Package signin knows who is at the door.
+//
+// People sign in with a login, a password and a one-time code, and have a
+// session; mail clients sign in with an address and a generated mail password.
+// Either opens the account's keys. Sessions and codes are kept in memory
+// alone, by their hashes; the password is kept nowhere.
 package signin
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
-	"net/netip"
+	"runtime"
 	"time"
 
 	"pli/certs/keyring"
 	"pli/identity"
+	"pli/internal/errs"
 	"pli/notify"
 	"pli/store"
 	"pli/store/names"
 )
 
-// Config says what a Service works on.
+// Config says what a Service works on. DB, Names, Sender and Now are required.
 type Config struct {
 	DB     store.DB
 	Names  *names.Names
-	Server [32]byte // the key of server slots
+	Server [32]byte // opens the server slots; sealed.Master derives it
 	Sender notify.Sender
 	Now    func() time.Time
-	Log    *slog.Logger
+	Log    *slog.Logger // default: discards
 
-	CodeLife    time.Duration // default 10 minutes
-	CodeTries   int           // default 5
-	SessionIdle time.Duration // default 30 minutes
-	SessionMax  time.Duration // default 12 hours
+	CodeLife    time.Duration // of a one-time code; default 10 minutes
+	CodeTries   int           // of one code; default 5
+	MaxCodes    int           // that wait at once for one account; default 5
+	SessionIdle time.Duration // after which an unused session ends; default 30 minutes
+	SessionMax  time.Duration // after which every session ends; default 12 hours
+	MaxSessions int           // of one account, beyond which the longest unused ends; default 20
+	MaxWaiting  int           // sessions, and codes, of all accounts; default 100 000
+
+	MinPassword int            // characters of a password; default 12
+	Argon       keyring.Params // the cost of a new password; default keyring.DefaultParams
+	Derivations int            // of a password at once; default the number of processors, at most 4
+	MaxQueue    int            // derivations that wait; default 64
+
+	Throttle ThrottleConfig
 }
 
-// Service signs people in.
-type Service struct{ cfg Config }
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Argon == (keyring.Params{}) {
+		c.Argon = keyring.DefaultParams()
+	}
+	or(&c.CodeLife, 10*time.Minute)
+	or(&c.CodeTries, 5)
+	or(&c.MaxCodes, 5)
+	or(&c.SessionIdle, 30*time.Minute)
+	or(&c.SessionMax, 12*time.Hour)
+	or(&c.MaxSessions, 20)
+	or(&c.MaxWaiting, 100_000)
+	or(&c.MinPassword, 12)
+	or(&c.Derivations, min(runtime.GOMAXPROCS(0), 4))
+	or(&c.MaxQueue, 64)
+	c.Throttle = c.Throttle.withDefaults()
+	return c
+}
 
-// New returns a Service.
-func New(cfg Config) (*Service, error) { return &Service{cfg: cfg}, nil }
+// or gives a field that holds the zero value its default.
+func or[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Service signs people and mail clients in. All methods may run at once.
+type Service struct {
+	cfg      Config
+	secret   [32]byte // keys what is kept of codes and of wrong mail passwords
+	pool     pool
+	throttle *throttle
+	wrong    *wrongSecrets
+	doors    *doors
+}
+
+// New returns a Service. It writes one small account of nobody into the store,
+// if it is not there yet. A Config that lacks what is required is an error of
+// kind Invalid.
+func New(cfg Config) (*Service, error) {
+	if cfg.DB == nil || cfg.Names == nil || cfg.Sender == nil || cfg.Now == nil {
+		return nil, errs.New(errs.Invalid, "signin needs DB, Names, Sender and Now")
+	}
+	s := &Service{cfg: cfg.withDefaults()}
+	rand.Read(s.secret[:]) // never fails
+	s.pool = newPool(s.cfg.Derivations, s.cfg.MaxQueue)
+	s.throttle = newThrottle(s.cfg.Throttle)
+	s.wrong = newWrongSecrets(s.cfg.Throttle.MaxEntries)
+	s.doors = newDoors()
+	return s, s.addDecoy(context.Background())
+}
+
+// Run ends, every minute, the sessions and codes whose time is over, so that
+// opened keys do not stay in memory; until ctx ends. Calls of the Service do
+// the same, but only when somebody calls.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.Sweep()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
 
 // Profile is who an account is of.
 type Profile struct {
+	// Actor is whom sessions of this account act as. Its Account is the
+	// account's owner, and so is a holder's ID.
 	Actor   identity.Actor
-	Address identity.Address
-	Contact string
-}
-
-// Challenge waits for a one-time code.
-type Challenge struct {
-	ID   string
-	Hint string // where the code went, masked
-}
-
-// Session is a signed-in person's.
-type Session struct {
-	Token         string
-	Actor         identity.Actor
-	Account       store.Owner
-	Address       identity.Address
-	Keys          *keyring.Bundle
-	Started, Seen time.Time
-}
-
-// Opened is a mail client's sign-in.
-type Opened struct {
-	Actor   identity.Actor
-	Account store.Owner
-	Address identity.Address
-	Keys    *keyring.Bundle
-	Slot    string
-}
-
-// From tells the network address that a call comes from.
-func From(ctx context.Context, remote netip.Addr) context.Context { return ctx }
-
-// Provision makes an account's keys.
-func (s *Service) Provision(ctx context.Context, owner store.Owner, p Profile) error { return nil }
-
-// SetPassword activates an account.
-func (s *Service) SetPassword(ctx context.Context, owner store.Owner, login, password string) error {
-	return nil
-}
-
-// Unlock opens an account's keys by its password alone.
-func (s *Service) Unlock(ctx context.Context, owner store.Owner, password string) (*keyring.Bundle, error) {
-	return nil, nil
-}
-
-// AddMailPassword makes a password for a mail client. keys nil: by the server slot.
-func (s *Service) AddMailPassword(ctx context.Context, owner store.Owner, keys *keyring.Bundle, label string) (string, error) {
-	return "", nil
-}
-
-// Begin checks a login and password, and sends a one-time code.
-func (s *Service) Begin(ctx context.Context, login, password string) (Challenge, error) {
-	return Challenge{}, nil
-}
-
-// Finish checks the code.
-func (s *Service) Finish(ctx context.Context, challengeID, code string) (*Session, error) {
-	return nil, nil
-}
-
-// Session finds a session by its token.
-func (s *Service) Session(token string) (*Session, error) { return nil, nil }
-
-// End ends a session.
-func (s *Service) End(token string) {}
-
-// Mail signs a mail client in.
-func (s *Service) Mail(ctx context.Context, address, password string) (*Opened, error) {
-	return nil, nil
-}
-
-// Member returns an account's profile.
-func (s *Service) Member(ctx context.Context, owner store.Owner) (Profile, error) {
-	return Profile{}, nil
-}
-
-// Recipient returns to whom an account's mail is sealed.
-func (s *Service) Recipient(ctx context.Context, owner store.Owner) (keyring.Recipient, error) {
-	return keyring.Recipient{}, nil
+	Address identity.Address // of the mailbox; what mail clients sign in with
+	Contact string           // e-mail address outside, where codes go; "" if none
 }

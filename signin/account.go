@@ -1,0 +1,311 @@
+package signin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"pli/certs/keyring"
+	"pli/identity"
+	"pli/internal/errs"
+	"pli/store"
+)
+
+// The kinds of name that lead to an account.
+const (
+	kindLogin   = "login"
+	kindAddress = "signin address"
+)
+
+// Where an account keeps its records. recipientKey holds what the ring's
+// newest generation is, alone, for deliveries: they need nothing else.
+func ringKey() []byte      { return []byte("signin/ring") }
+func profileKey() []byte   { return []byte("signin/profile") }
+func recipientKey() []byte { return []byte("signin/recipient") }
+
+// profile is the stored form of a Profile. A number, once given, keeps its
+// meaning.
+type profile struct {
+	Actor   identity.Actor   `cbor:"1,keyasint"`
+	Address identity.Address `cbor:"2,keyasint"`
+	Contact string           `cbor:"3,keyasint,omitempty"`
+	Login   string           `cbor:"4,keyasint,omitempty"` // normalised; "" before activation
+}
+
+var errNoAccount = errs.New(errs.NotFound, "there is no such account")
+
+// account is what is read of an account at once.
+type account struct {
+	owner   store.Owner
+	profile profile
+	ring    *keyring.Ring
+	stored  []byte // the ring's record as read
+}
+
+// load reads an account, or returns an error of kind NotFound.
+func (s *Service) load(ctx context.Context, owner store.Owner) (*account, error) {
+	if !owner.Valid() {
+		return nil, errNoAccount
+	}
+	var a *account
+	err := s.cfg.DB.View(ctx, owner, func(tx store.Tx) (err error) {
+		a, err = read(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.ring = new(keyring.Ring)
+	return a, a.ring.UnmarshalCBOR(a.stored)
+}
+
+// decoy is the account of nobody. It is read in place of the account of a name
+// that leads to none, so that the answer does the same work: for a holder's
+// address, whether it exists is itself a secret.
+const decoy store.Owner = "sys/signin-decoy"
+
+// nobody is a name that no account has.
+const nobody = " "
+
+// addDecoy writes the account of nobody, unless it is there.
+func (s *Service) addDecoy(ctx context.Context) error {
+	if _, err := s.load(ctx, decoy); !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	ring, keys, err := keyring.New("", s.cfg.Now())
+	if err != nil {
+		return err
+	}
+	defer keys.Wipe()
+	if _, _, err := ring.AddGenerated(keys, keyring.MailPassword, "", s.cfg.Now()); err != nil {
+		return err // the secret is kept by nobody
+	}
+	return s.cfg.DB.Update(ctx, decoy, (&account{owner: decoy, ring: ring}).save)
+}
+
+// find returns the account that a name leads to, or that of nobody.
+func (s *Service) find(ctx context.Context, kind, name string) (*account, error) {
+	owner, err := s.cfg.Names.Find(ctx, kind, name)
+	if errs.Is(err, errs.NotFound) {
+		owner = decoy
+	} else if err != nil {
+		return nil, err
+	}
+	a, err := s.load(ctx, owner)
+	if errs.Is(err, errs.NotFound) { // bound, but a crash came before the account was written
+		a, err = s.load(ctx, decoy)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if kind == kindLogin && a.profile.Login != name || kind == kindAddress && a.profile.Address.Key() != name {
+		a.owner = decoy // a name of before
+	}
+	return a, nil
+}
+
+func read(tx store.Tx) (*account, error) {
+	p, err := store.Load[profile](tx, profileKey())
+	if err != nil {
+		return nil, noAccount(err)
+	}
+	stored, err := tx.Get(ringKey())
+	if err != nil {
+		return nil, noAccount(err)
+	}
+	return &account{owner: tx.Owner(), profile: p, stored: slices.Clone(stored)}, nil
+}
+
+// noAccount gives the absence of a record its kind.
+func noAccount(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errNoAccount
+	}
+	return err
+}
+
+// save writes the account's records.
+func (a *account) save(tx store.Tx) error {
+	b, err := a.ring.MarshalCBOR()
+	if err != nil {
+		return err
+	}
+	if err := tx.Put(ringKey(), b); err != nil {
+		return err
+	}
+	if err := store.Save(tx, recipientKey(), a.ring.Recipient()); err != nil {
+		return err
+	}
+	return store.Save(tx, profileKey(), a.profile)
+}
+
+// changeTries bounds how often a change begins again because another one of the
+// same account came between.
+const changeTries = 4
+
+var errBusy = errs.New(errs.Unavailable, "this account is being changed elsewhere: try again")
+
+// change applies fn to an account and writes it back, if nobody else changed
+// its keys meanwhile; else it begins again. fn runs outside the transaction:
+// deriving a key takes long. An error of fn ends it.
+func (s *Service) change(ctx context.Context, owner store.Owner, fn func(a *account) error) error {
+	for range changeTries {
+		a, err := s.load(ctx, owner)
+		if err != nil {
+			return err
+		}
+		if err := fn(a); err != nil {
+			return err
+		}
+		err = s.cfg.DB.Update(ctx, owner, func(tx store.Tx) error {
+			now, err := tx.Get(ringKey())
+			if err != nil {
+				return noAccount(err)
+			}
+			if !bytes.Equal(now, a.stored) {
+				return errBusy
+			}
+			return a.save(tx)
+		})
+		if err == nil || !errors.Is(err, errBusy) {
+			return err
+		}
+	}
+	return errBusy
+}
+
+// Provision makes an account: its keys, which the server can open until
+// SetPassword, its profile, and the address that mail clients sign in with.
+// For an account that is there it keeps the keys and writes the profile anew;
+// so it repairs what a crash left halfway. The owner's records may hold more.
+//
+// Errors: Invalid; Conflict if the address is another account's, or the
+// account is somebody else's.
+func (s *Service) Provision(ctx context.Context, owner store.Owner, p Profile) error {
+	p, err := p.check(owner)
+	if err != nil {
+		return err
+	}
+	switch there, err := s.Member(ctx, owner); {
+	case err == nil && (there.Actor.Kind != p.Actor.Kind || there.Actor.ID != p.Actor.ID):
+		return errs.New(errs.Conflict, "this account is somebody else's")
+	case err != nil && !errs.Is(err, errs.NotFound):
+		return err
+	}
+	if err := s.cfg.Names.Bind(ctx, kindAddress, p.Address.Key(), owner); errs.Is(err, errs.Conflict) {
+		return errs.Wrap(err, errs.Conflict, "this address is another account's")
+	} else if err != nil {
+		return err
+	}
+	fresh, err := s.newRing(p)
+	if err != nil {
+		return err
+	}
+	var left identity.Address
+	err = s.cfg.DB.Update(ctx, owner, func(tx store.Tx) error {
+		left = identity.Address{}
+		a, err := read(tx)
+		switch {
+		case errs.Is(err, errs.NotFound):
+			a = &account{owner: owner, ring: fresh, profile: profile{p.Actor, p.Address, p.Contact, ""}}
+			return a.save(tx)
+		case err != nil:
+			return err
+		}
+		if a.profile.Address.Key() != p.Address.Key() {
+			left = a.profile.Address
+		}
+		return store.Save(tx, profileKey(), profile{p.Actor, p.Address, p.Contact, a.profile.Login})
+	})
+	if err != nil {
+		return err
+	}
+	s.wrong.reset()
+	if left.IsZero() {
+		return nil
+	}
+	return s.cfg.Names.Unbind(ctx, kindAddress, left.Key())
+}
+
+// newRing makes an account's first keys, with a server slot: nobody else could
+// open them yet.
+func (s *Service) newRing(p Profile) (*keyring.Ring, error) {
+	ring, keys, err := keyring.New(p.Address.String(), s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer keys.Wipe()
+	_, err = ring.AddServer(keys, s.cfg.Server)
+	return ring, err
+}
+
+// check returns p as it is kept, or what is wrong with it.
+func (p Profile) check(owner store.Owner) (Profile, error) {
+	if !owner.Valid() {
+		return p, errs.New(errs.Invalid, "an account needs an owner")
+	}
+	if p.Address.IsZero() {
+		return p, errs.New(errs.Invalid, "an account needs the address of its mailbox")
+	}
+	if p.Actor.Kind == identity.Unknown {
+		return p, errs.New(errs.Invalid, "an account needs somebody to act as")
+	}
+	if p.Actor.Account != "" && p.Actor.Account != string(owner) {
+		return p, errs.New(errs.Invalid, "the actor has another account")
+	}
+	p.Actor.Account = string(owner)
+	if p.Actor.Kind == identity.Holder {
+		if p.Actor.ID != "" && p.Actor.ID != string(owner) {
+			return p, errs.New(errs.Invalid, "a holder's account is their space")
+		}
+		p.Actor.ID = string(owner)
+	}
+	if p.Contact != "" {
+		a, err := identity.ParseAddress(p.Contact)
+		if err != nil {
+			return p, errs.Wrap(err, errs.Invalid, "the contact is no e-mail address")
+		}
+		p.Contact = a.String()
+	}
+	return p, nil
+}
+
+// Member returns an account's profile, or an error of kind NotFound.
+func (s *Service) Member(ctx context.Context, owner store.Owner) (Profile, error) {
+	if !owner.Valid() {
+		return Profile{}, errNoAccount
+	}
+	var p profile
+	err := s.cfg.DB.View(ctx, owner, func(tx store.Tx) (err error) {
+		p, err = store.Load[profile](tx, profileKey())
+		return err
+	})
+	if err != nil {
+		return Profile{}, noAccount(err)
+	}
+	return Profile{Actor: p.Actor, Address: p.Address, Contact: p.Contact}, nil
+}
+
+// Recipient returns to whom an account's mail is sealed, or an error of kind
+// NotFound. It costs one get.
+func (s *Service) Recipient(ctx context.Context, owner store.Owner) (keyring.Recipient, error) {
+	if !owner.Valid() {
+		return keyring.Recipient{}, errNoAccount
+	}
+	var r keyring.Recipient
+	err := s.cfg.DB.View(ctx, owner, func(tx store.Tx) (err error) {
+		r, err = store.Load[keyring.Recipient](tx, recipientKey())
+		return err
+	})
+	return r, noAccount(err)
+}
+
+// Refresh lets opened keys learn what the account's ring has had since.
+func (s *Service) Refresh(ctx context.Context, owner store.Owner, keys *keyring.Bundle) error {
+	a, err := s.load(ctx, owner)
+	if err != nil {
+		return err
+	}
+	return keys.Refresh(a.ring)
+}
