@@ -118,7 +118,7 @@ func (r *Reader) load(i int64) error {
 	if err != nil {
 		return err
 	}
-	if i == 0 {
+	if r.inner.seg == 0 { // the first time, which is before anybody else has r
 		if err := r.measure(plain); err != nil {
 			return err
 		}
