@@ -104,6 +104,9 @@ func (t *Transaction) begin(mailFrom string, check func(identity.Address) error)
 	return nil
 }
 
+// UTF8 reports whether the sender may use addresses in UTF-8 (RFC 6531).
+func (t *Transaction) UTF8() bool { return t.params.SMTPUTF8 }
+
 // fromHolder reports whether a holder writes.
 func (t *Transaction) fromHolder() bool {
 	return t.peer == nil && t.sender.Actor.Kind == identity.Holder

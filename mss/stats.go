@@ -23,7 +23,7 @@ func (c *counters) count(err error) error {
 	}
 	if r := ReasonOf(err); r > 0 {
 		c.refused[r].Add(1)
-	} else {
+	} else if !IsReadError(err) {
 		c.failed.Add(1)
 	}
 	return err
