@@ -26,24 +26,25 @@ import (
 
 // house is a mailbox on real stores: bolt, sealed, and blobs in a folder.
 type house struct {
-	t     testing.TB
-	db    store.DB
-	blobs *dir.Store
-	hub   *notify.Hub
-	gate  *consent.Gate
-	mail  *mailbox.Service
-	now   atomic.Int64 // seconds since 1970
-	made  []*person
+	t      testing.TB
+	folder string
+	db     store.DB
+	blobs  *dir.Store
+	hub    *notify.Hub
+	gate   *consent.Gate
+	mail   *mailbox.Service
+	now    atomic.Int64 // seconds since 1970
+	made   []*person
 }
 
 func newHouse(t testing.TB, limits ...func(*mailbox.Config)) *house {
 	t.Helper()
 	h := &house{t: t, hub: notify.NewHub()}
 	h.now.Store(time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC).Unix())
-	folder := t.TempDir()
-	h.db = h.store(folder)
+	h.folder = t.TempDir()
+	h.db = h.store(h.folder)
 	var err error
-	if h.blobs, err = dir.Open(filepath.Join(folder, "blobs"), dir.Config{}); err != nil {
+	if h.blobs, err = dir.Open(filepath.Join(h.folder, "blobs"), dir.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	h.gate = consent.NewGate(consent.Config{DB: h.db, Now: h.clock, Log: quiet()})

@@ -31,7 +31,7 @@ type Config struct {
 	Gate  *consent.Gate    // the door to spaces; nil only where no account is a space
 	Hub   *notify.Hub      // told of every change of an owner's mail; may be nil
 	Now   func() time.Time // the clock; required
-	Log   *slog.Logger     // required
+	Log   *slog.Logger     // default: discards
 
 	Message message.Limits // bounds of parsing
 
@@ -61,6 +61,9 @@ func (c Config) withDefaults() Config {
 		if *v == 0 {
 			*v = d
 		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	set64(&c.InlineMax, 64<<10)
 	c.InlineMax = min(c.InlineMax, 512<<10)

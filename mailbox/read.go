@@ -33,7 +33,8 @@ func (v *View) Message(ctx context.Context, uid UID) (m Message, err error) {
 // Messages calls fn for each message of uids (nil: all) that the view numbers
 // and that is still there, in the order of uids. Index is set if withIndex, but
 // for its Text, which is for Search alone. A message whose index does not open
-// is handed over as Damaged. An error of fn ends it and is returned.
+// is handed over as Damaged. fn may use the view and take its time. An error of
+// fn ends it and is returned.
 func (v *View) Messages(ctx context.Context, uids []UID, withIndex bool, fn func(Message) error) error {
 	rows, names, known := v.rows(uids), make(map[bits][]Flag), v.a.sh.known()
 	if !withIndex {

@@ -123,7 +123,7 @@ func (sh *shared) table(ctx context.Context, id boxID) (*table, error) {
 func (sh *shared) fresh(ctx context.Context, id boxID, t *table) error {
 	t.loading.Lock()
 	defer t.loading.Unlock()
-	for {
+	for range 3 { // a change told while it was read may need a second reading
 		sh.mu.Lock()
 		ok := t.loaded && !t.stale && len(t.ahead) == 0
 		t.stale = false // what is missed from here on sets it again
@@ -143,6 +143,7 @@ func (sh *shared) fresh(ctx context.Context, id boxID, t *table) error {
 		t.install(l)
 		sh.mu.Unlock()
 	}
+	return nil
 }
 
 // maxIdleRows is how many messages' rows an account keeps in tables that no

@@ -83,6 +83,10 @@ func (t *table) apply(d *delta) {
 		t.uids, t.rows = append(t.uids, r.uid), append(t.rows, r)
 	}
 	t.c = d.after
+	if t.c.Dead { // for those who still look at it, all its messages are gone
+		t.uids, t.rows = nil, nil
+		t.removed++
+	}
 }
 
 // remove takes ascending UIDs out.

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -179,6 +180,9 @@ func (v *View) current(ctx context.Context) error {
 		var c counters
 		err := s.cfg.DB.View(ctx, sh.owner, func(tx store.Tx) (err error) {
 			c, err = store.Load[counters](tx, keyBox(v.id))
+			if errors.Is(err, store.ErrNotFound) {
+				return errNoBox()
+			}
 			return err
 		})
 		if err != nil {

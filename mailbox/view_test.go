@@ -205,7 +205,9 @@ func TestARemovedBoxUnderAView(t *testing.T) {
 	if err := v.Messages(ctx, nil, true, func(m mailbox.Message) error { return fmt.Errorf("%d is there", m.UID) }); err != nil {
 		t.Error(err)
 	}
-	v.Poll(true)
+	wantTold(t, v, true, "gone [1]")
+	h.now.Add(5)
+	wantTold(t, v, true, "gone []")
 }
 
 // Idle views cost almost nothing: numbers and rows are the account's.
