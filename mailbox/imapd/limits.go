@@ -1,0 +1,90 @@
+package imapd
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+
+	"pli/store"
+)
+
+// limits counts connections by address and by account.
+type limits struct {
+	max, maxAddr, maxAccount int
+
+	mu       sync.Mutex
+	open     int
+	signedIn int
+	addrs    map[netip.Addr]int
+	accounts map[store.Owner]int
+}
+
+func newLimits(cfg Config) *limits {
+	return &limits{
+		max: cfg.MaxConnections, maxAddr: cfg.MaxPerAddress, maxAccount: cfg.MaxPerAccount,
+		addrs: make(map[netip.Addr]int), accounts: make(map[store.Owner]int),
+	}
+}
+
+// enter counts a connection, or says that there are too many.
+func (l *limits) enter(addr netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open >= l.max || l.addrs[addr] >= l.maxAddr {
+		return false
+	}
+	l.open++
+	l.addrs[addr]++
+	return true
+}
+
+func (l *limits) leave(addr netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.addrs[addr]--; l.addrs[addr] <= 0 {
+		delete(l.addrs, addr)
+	}
+}
+
+// signIn counts a session of an account, or says that there are too many.
+func (l *limits) signIn(account store.Owner) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.accounts[account] >= l.maxAccount {
+		return false
+	}
+	l.accounts[account]++
+	l.signedIn++
+	return true
+}
+
+func (l *limits) signOut(account store.Owner) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.signedIn--
+	if l.accounts[account]--; l.accounts[account] <= 0 {
+		delete(l.accounts, account)
+	}
+}
+
+func (l *limits) stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Connections: l.open, SignedIn: l.signedIn}
+}
+
+// remoteAddr returns who is counted for c: an IPv4 address, or the first
+// address of an IPv6 /64, which is what one subscriber is given.
+func remoteAddr(c net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	a := ap.Addr().Unmap().WithZone("")
+	if a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	return a
+}
