@@ -13,7 +13,7 @@ type addressReader struct {
 	list    []Address
 	phrase  []byte // words outside angle brackets, quotes undone
 	at      int    // place of the last unquoted @ in phrase, or -1
-	start   int    // where in phrase the word with the @ begins
+	whole   bool   // phrase up to that @ is one quoted local part
 	spec    []byte // what stood in angle brackets
 	angle   bool   // there were angle brackets
 	comment []byte // the last comment
@@ -25,6 +25,7 @@ func parseAddresses(v []byte, max int) []Address {
 		switch c := v[i]; c {
 		case '"':
 			text, rest := quoted(v[i:])
+			r.whole = len(r.phrase) == 0 && len(rest) > 0 && rest[0] == '@'
 			r.phrase = append(r.phrase, text...)
 			i = len(v) - len(rest)
 		case '(':
@@ -96,7 +97,7 @@ func (r *addressReader) emit() {
 		// user@host (Name), or, badly, Name user@host
 		local := bytes.TrimSpace(r.phrase[:r.at])
 		name := r.comment
-		if i := bytes.LastIndexByte(local, ' '); i >= 0 && len(name) == 0 {
+		if i := bytes.LastIndexByte(local, ' '); i >= 0 && len(name) == 0 && !r.whole {
 			name, local = local[:i], local[i+1:]
 		}
 		a.Name = decodeText(bytes.TrimSpace(name))
@@ -107,7 +108,7 @@ func (r *addressReader) emit() {
 	if a.Mailbox != "" {
 		r.list = append(r.list, a)
 	}
-	r.phrase, r.at, r.spec, r.angle, r.comment = r.phrase[:0], -1, nil, false, nil
+	*r = addressReader{list: r.list, phrase: r.phrase[:0], at: -1}
 }
 
 // angleEnd returns the length of what stands in angle brackets; without the

@@ -71,8 +71,10 @@ func walkMessage(path string, root *Part, fn func(string, *Part) bool) {
 func (ix *Index) ByPath(path string) *Part {
 	p, root := &ix.Root, true // root: p is the body of a message
 	for path != "" {
-		var number string
-		number, path, _ = strings.Cut(path, ".")
+		number, rest, more := strings.Cut(path, ".")
+		if path = rest; more && rest == "" {
+			return nil
+		}
 		if !root && p.Message != nil {
 			p, root = &p.Message.Root, true
 		}

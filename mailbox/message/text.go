@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"unicode"
 	"unicode/utf8"
 )
@@ -63,22 +64,27 @@ func (t *textCollector) finish(p *Part) bool {
 		t.decoded = d.flush(d.decode(t.decoded[:0], text))
 		text = t.decoded
 	}
-	text = toUTF8(p.Params["charset"], cutRune(text, len(text)))
+	if t.srcLeft == 0 {
+		text = cutRune(text, len(text))
+	}
+	text = toUTF8(p.Params["charset"], text)
 	if p.Subtype == "html" {
 		t.stripped = htmlText(t.stripped[:0], text)
 		text = t.stripped
 	}
-	before := len(t.folded)
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return false
+	}
 	t.fold(text)
 	if len(t.preview) == 0 {
 		t.preview = appendPreview(t.preview, text)
 	}
-	return len(t.folded) > before
+	return true
 }
 
 // fold appends text to what can be searched, apart from what was there.
 func (t *textCollector) fold(text []byte) {
-	if n := len(t.folded); n > 0 && n < t.max && t.folded[n-1] != ' ' {
+	if n := len(t.folded); n > 0 && n < t.max && len(text) > 0 && t.folded[n-1] != ' ' {
 		t.folded = append(t.folded, ' ')
 	}
 	t.folded = appendFold(t.folded, text, t.max)

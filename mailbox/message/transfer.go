@@ -1,8 +1,8 @@
 package message
 
 import (
+	"bytes"
 	"io"
-	"strings"
 )
 
 // identity reports whether a content transfer encoding changes nothing (RFC
@@ -141,21 +141,45 @@ type qpDecoder struct {
 const maxHeld = 1024
 
 func (d *qpDecoder) decode(dst, src []byte) []byte {
-	for _, c := range src {
+	for i := 0; i < len(src); i++ {
 		if len(d.held) > 0 {
 			var again bool
-			if dst, again = d.more(dst, c); !again {
+			if dst, again = d.more(dst, src[i]); !again {
 				continue
 			}
 		}
-		switch c {
-		case '=', ' ', '\t', '\r':
-			d.held = append(d.held, c)
-		default:
-			dst = append(dst, c)
+		run := i
+		for run < len(src) && certain(src[run:]) {
+			run++
 		}
+		dst = append(dst, src[i:run]...)
+		if i = run; i == len(src) {
+			break
+		}
+		if i+2 < len(src) && src[i] == '=' {
+			if hi, lo := unhex(src[i+1]), unhex(src[i+2]); hi < 16 && lo < 16 {
+				dst = append(dst, hi<<4|lo)
+				i += 2
+				continue
+			}
+		}
+		d.held = append(d.held, src[i])
 	}
 	return dst
+}
+
+// certain reports whether the first byte of src says itself, whatever comes
+// after src.
+func certain(src []byte) bool {
+	switch src[0] {
+	case '=':
+		return false
+	case ' ', '\t':
+		return len(src) > 1 && src[1] > ' '
+	case '\r':
+		return len(src) > 1 && src[1] == '\n'
+	}
+	return true
 }
 
 // more takes the byte after what is held; it reports whether that byte is
@@ -202,7 +226,9 @@ func TextOf(r io.Reader, p *Part, max int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b = cutRune(b, max)
-	text := cutRune(toUTF8(p.Params["charset"], b), max)
-	return strings.ReplaceAll(string(text), "\r\n", "\n"), nil
+	if len(b) == max {
+		b = cutRune(b, max)
+	}
+	text := bytes.ReplaceAll(toUTF8(p.Params["charset"], b), []byte("\r\n"), newline)
+	return string(cutRune(text, max)), nil
 }

@@ -87,7 +87,7 @@ func nextWord(v []byte) (w word, n int) {
 func (w word) decode(dst []byte) []byte {
 	if w.base64 {
 		var d base64Decoder
-		return d.decode(dst, w.text)
+		return d.flush(d.decode(dst, w.text))
 	}
 	for i := 0; i < len(w.text); i++ {
 		c := w.text[i]
