@@ -1,0 +1,124 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"pli/mailbox"
+	"pli/mailbox/message"
+	"pli/web/compose"
+)
+
+// draftForm shows the form of a draft, to go on with it.
+func (v *visit) draftForm() error {
+	o, err := v.pick(true)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	p, err := v.newPage()
+	if err != nil {
+		return err
+	}
+	env := o.Index.Envelope
+	var to []string
+	for _, a := range env.To {
+		to = append(to, a.String())
+	}
+	p.To, p.Subject, p.Back = strings.Join(to, ", "), subject(o.Index), "/mail/drafts"
+	if len(env.To) == 1 && len(env.InReplyTo) > 0 {
+		p.Fixed, p.ToName = true, personName(env.To[0])
+	}
+	p.Draft = strconv.FormatUint(uint64(o.uid), 10)
+	p.End = strings.EqualFold(o.Index.Fields["x-mss-mes"], "FIN")
+	body, err := o.view.Open(v.r.Context(), o.uid)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	r := read(o.Index, true)
+	for _, piece := range r.pieces {
+		s, err := message.TextOf(piece.part.Content(body), piece.part, v.MaxText)
+		if err != nil {
+			return err
+		}
+		p.Text += s
+	}
+	for _, piece := range append(r.files, r.calendar...) {
+		p.Kept = append(p.Kept, v.fileOf(o, piece))
+	}
+	return v.showWrite(200, p)
+}
+
+// keepDraft keeps what is written for later.
+func (v *visit) keepDraft() error {
+	w, err := v.written()
+	if err != nil {
+		v.drain()
+		return err
+	}
+	defer w.close()
+	r, done := w.message(v)
+	got, err := w.desk.Append(v.r.Context(), string(mailbox.UseDrafts), []mailbox.Flag{mailbox.Draft, mailbox.Seen}, time.Time{}, r)
+	r.CloseWithError(err)
+	if failed := <-done; failed != nil {
+		err = failed
+	}
+	if err != nil {
+		return v.backToForm(w, err)
+	}
+	v.dropDraft(w)
+	v.leave(note{Key: "note.draft", Link: &noteRef{Href: "/mail/drafts/" + strconv.FormatUint(uint64(got.UID), 10) + "/edit", Key: "note.draft.link"}})
+	v.goTo("/mail/drafts")
+	return nil
+}
+
+// dropDraft removes the draft that a message went on with, once it is sent or
+// kept anew. One that stays behind is a nuisance and no failure.
+func (v *visit) dropDraft(w *writing) {
+	if w.draft == nil {
+		return
+	}
+	view, err := w.desk.look(v, "drafts", false)
+	if err == nil {
+		_, err = v.remove(view, []mailbox.UID{w.draft.uid})
+	}
+	if err != nil {
+		v.Log.Warn("draft not removed", "err", err)
+	}
+}
+
+// keptFiles writes the files of the draft that stay into the message.
+func (w *writing) keptFiles(v *visit, out *compose.Writer) error {
+	if w.draft == nil || len(w.keep) == 0 {
+		return nil
+	}
+	body, err := w.draft.view.Open(v.r.Context(), w.draft.uid)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	r := read(w.draft.Index, true)
+	for _, piece := range append(r.files, r.calendar...) {
+		if !w.keep[piece.path] {
+			continue
+		}
+		f := v.fileOf(w.draft, piece)
+		content := message.DecodePart(piece.part.Content(body), piece.part)
+		if err := out.Attach(f.Name, safeType(piece.part), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// safeType returns the media type of a draft's file as it goes on.
+func safeType(p *message.Part) string {
+	for _, t := range fileTypes {
+		if kind, _, _ := strings.Cut(t, ";"); kind == p.MediaType() {
+			return t
+		}
+	}
+	return "application/octet-stream"
+}
