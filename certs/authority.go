@@ -22,7 +22,7 @@ import (
 
 // Authority issues certificates for development and tests, with keys on
 // P-256. It is no national authority: its certificates have the forms of
-// IGC-Santé's subjects (shared/mssante 1.2) and nothing more.
+// IGC-Santé's subjects, as the MSSanté white list shows them, and nothing more.
 type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey

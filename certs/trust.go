@@ -44,23 +44,43 @@ type span struct{ from, until time.Time }
 // themselves are anchors, the others help to build chains. Anything that is
 // not an authority's certificate is refused, and so is a set without anchor.
 func NewTrust(pems ...[]byte) (*Trust, error) {
-	t := &Trust{roots: x509.NewCertPool(), known: map[[32]byte]span{}}
-	anchors := 0
+	var all []*x509.Certificate
 	for _, text := range pems {
 		list, err := parsePEM(text)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range list {
-			if !c.BasicConstraintsValid || !c.IsCA {
-				return nil, errs.New(errs.Invalid, "%q is not an authority's certificate", c.Subject)
-			}
-			if bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignatureFrom(c) == nil {
-				t.roots.AddCert(c)
-				anchors++
-			} else {
-				t.intermediates = append(t.intermediates, c)
-			}
+		all = append(all, list...)
+	}
+	return newTrust(all)
+}
+
+// LoadTrust is NewTrust of files.
+func LoadTrust(files ...string) (*Trust, error) {
+	var all []*x509.Certificate
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, errs.Wrap(err, errs.Invalid, "the authorities cannot be read")
+		}
+		list, err := parsePEM(text)
+		if err != nil {
+			return nil, errs.Wrap(err, errs.Invalid, "%s: %s", file, errs.Public(err))
+		}
+		all = append(all, list...)
+	}
+	return newTrust(all)
+}
+
+func newTrust(authorities []*x509.Certificate) (*Trust, error) {
+	t := &Trust{roots: x509.NewCertPool(), known: map[[32]byte]span{}}
+	anchors := 0
+	for _, c := range authorities {
+		if bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignatureFrom(c) == nil {
+			t.roots.AddCert(c)
+			anchors++
+		} else {
+			t.intermediates = append(t.intermediates, c)
 		}
 	}
 	if anchors == 0 {
@@ -69,23 +89,7 @@ func NewTrust(pems ...[]byte) (*Trust, error) {
 	return t, nil
 }
 
-// LoadTrust is NewTrust of files.
-func LoadTrust(files ...string) (*Trust, error) {
-	var pems [][]byte
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return nil, errs.Wrap(err, errs.Invalid, "the file of authorities cannot be read")
-		}
-		if _, err := NewTrust(b); err != nil && errs.Public(err) != "there is no root authority's certificate" {
-			return nil, errs.Wrap(err, errs.Invalid, "%s", file)
-		}
-		pems = append(pems, b)
-	}
-	return NewTrust(pems...)
-}
-
-// parsePEM reads certificates and nothing else.
+// parsePEM reads authorities' certificates and nothing else.
 func parsePEM(text []byte) (list []*x509.Certificate, err error) {
 	if len(text) > maxAuthFile {
 		return nil, errs.New(errs.TooLarge, "over %d bytes of certificates", maxAuthFile)
@@ -101,6 +105,9 @@ func parsePEM(text []byte) (list []*x509.Certificate, err error) {
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, errs.Wrap(err, errs.Invalid, "a certificate cannot be read")
+		}
+		if !c.BasicConstraintsValid || !c.IsCA {
+			return nil, errs.New(errs.Invalid, "%q is not an authority's certificate", c.Subject)
 		}
 		list = append(list, c)
 	}
@@ -160,7 +167,7 @@ func (t *Trust) build(chain []*x509.Certificate, use Use, now time.Time) ([]*x50
 	}
 	found, err := leaf.Verify(opts)
 	if err != nil {
-		return nil, t.reason(err, leaf, opts)
+		return nil, reason(err)
 	}
 	if leaf.IsCA {
 		return nil, fmt.Errorf("%w: it is an authority's", ErrUsage)
@@ -177,7 +184,7 @@ func (t *Trust) build(chain []*x509.Certificate, use Use, now time.Time) ([]*x50
 }
 
 // reason turns a failure of x509 into one of ours.
-func (t *Trust) reason(err error, leaf *x509.Certificate, opts x509.VerifyOptions) error {
+func reason(err error) error {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	switch {
