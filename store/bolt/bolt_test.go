@@ -36,3 +36,15 @@ func TestStoreSmallBatches(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB) store.DB { return open(t, bolt.Config{BatchBytes: 4096, MapBytes: 1 << 20}) })
 }
+
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	storetest.Crash(t, func(t testing.TB, dir string) store.DB { return open(t, bolt.Config{Dir: dir}) })
+}
+
+func TestCrashShards(t *testing.T) {
+	t.Parallel()
+	storetest.Crash(t, func(t testing.TB, dir string) store.DB {
+		return open(t, bolt.Config{Dir: dir, Shards: 3, BatchBytes: 100_000})
+	})
+}

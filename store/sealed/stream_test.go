@@ -214,7 +214,7 @@ func FuzzStream(f *testing.F) {
 		switch {
 		case err != nil && !errors.Is(err, store.ErrCorrupt):
 			t.Errorf("%v", err)
-		case err == nil && !bytes.Equal(b, good) && !bytes.Equal(b, short):
+		case err == nil && !bytes.Equal(got, plain) && !bytes.Equal(got, plain[:40]):
 			t.Errorf("%d bytes that nobody has sealed open as %d", len(b), len(got))
 		case !bytes.HasPrefix(plain, got):
 			t.Error("bytes come out that nobody has written")
