@@ -67,6 +67,9 @@ func (t *Transaction) examine(head []byte, id string) (*facts, error) {
 			out.Write(h[i].Raw)
 		}
 	}
+	if counts["from"] != 1 {
+		return nil, refuse(HeaderFrom, "the message needs exactly one From field")
+	}
 	for _, name := range once {
 		if counts[name] > 1 {
 			return nil, refuse(BadHeader, "the header has more than one "+name+" field")
@@ -74,9 +77,6 @@ func (t *Transaction) examine(head []byte, id string) (*facts, error) {
 	}
 	if counts["received"] > t.s.cfg.Limits.MaxReceived {
 		return nil, refuse(Loop)
-	}
-	if counts["from"] != 1 {
-		return nil, refuse(HeaderFrom, "the message needs exactly one From field")
 	}
 	if err := t.readPeople(f, h); err != nil {
 		return nil, err

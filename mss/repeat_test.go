@@ -1,0 +1,137 @@
+package mss_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pli/mss"
+	"pli/space"
+	"pli/store"
+)
+
+// pieces reads a text a few bytes at a time.
+type pieces struct {
+	text string
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if p.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(b, p.text[:min(p.size, len(p.text))])
+	p.text = p.text[n:]
+	return n, nil
+}
+
+// A sender that lost our answer sends again: 250, and nothing is added.
+func TestARepeatAddsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	holder, doctor := h.holder(space.Active), h.member("louise.moreau")
+	from := "labo@" + peerDomain
+	text := mailText("From: "+from, "Message-ID: <1@x>")
+	to := []string{holder.address.String(), doctor.address.String()}
+	for range 3 {
+		want(t, h.fromPeer(from, text, to...), 0)
+	}
+	if a, b := len(holder.letters()), len(doctor.letters()); a != 1 || b != 1 {
+		t.Errorf("%d and %d letters", a, b)
+	}
+	count := func() (n int) {
+		for _, line := range holder.trace() {
+			if strings.HasPrefix(line, "mail.deliver") {
+				n++
+			}
+		}
+		return n
+	}
+	if count() != 1 {
+		t.Errorf("%d lines of the trace", count())
+	}
+	// Another sender, another recipient, other bytes: other messages.
+	want(t, h.fromPeer("labo2@"+peerDomain, text, to...), 0)
+	want(t, h.fromPeer(from, text+"x\r\n", to...), 0)
+	if a, b := len(holder.letters()), len(doctor.letters()); a != 3 || b != 3 {
+		t.Errorf("%d and %d letters", a, b)
+	}
+	if s := h.mss.Stats(); s.Accepted != 5 || s.Delivered != 6 || s.Repeats != 4 || s.Failed != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The digest is kept for seven days, on both sides of the limit; then it goes.
+func TestRepeatsAreKnownForSevenDays(t *testing.T) {
+	t.Parallel()
+	for _, start := range []time.Duration{0, 3 * 24 * time.Hour, 6*24*time.Hour + 20*time.Hour} { // wherever in its period
+		h := newHouse(t)
+		h.offset.Add(int64(start))
+		doctor := h.member("louise.moreau")
+		from, text := "labo@"+peerDomain, mailText("From: labo@"+peerDomain)
+		for _, step := range []struct {
+			wait    time.Duration
+			letters int
+		}{{0, 1}, {time.Hour, 1}, {7*24*time.Hour - 2*time.Hour, 1}, {2 * time.Hour, 2}, {15 * 24 * time.Hour, 3}} {
+			h.offset.Add(int64(step.wait))
+			want(t, h.fromPeer(from, text, doctor.address.String()), 0)
+			if got := len(doctor.letters()); got != step.letters {
+				t.Errorf("from %v, %v later: %d letters, want %d", start, step.wait, got, step.letters)
+			}
+		}
+		if n := repeats(h, doctor.owner); n != 1 {
+			t.Errorf("%d digests are kept", n)
+		}
+	}
+}
+
+func repeats(h *house, owner store.Owner) (n int) {
+	h.must(h.db.View(context.Background(), owner, func(tx store.Tx) error {
+		n = 0
+		return tx.Scan([]byte("dup/"), []byte("dup0"), func(_, _ []byte) error { n++; return nil })
+	}))
+	return n
+}
+
+// A message that breaks off is none, however far it came; and no record of an
+// address stands in clear.
+func TestAMessageThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	doctor, holder := h.member("louise.moreau"), h.holder(space.Active)
+	ctx := context.Background()
+	lost := errors.New("the line went dead")
+	for _, text := range []string{"", "From: x", mailText("From: " + doctor.address.String()), mailText("From: "+doctor.address.String()) + strings.Repeat("0123456789\r\n", 10_000)} {
+		tx, err := h.mss.FromMember(ctx, doctor.sender(), doctor.address.String(), mss.Params{})
+		h.must(err)
+		h.must(tx.Rcpt(ctx, holder.address.String(), mss.RcptParams{}))
+		_, err = tx.Data(ctx, io.MultiReader(strings.NewReader(text), broken{lost}))
+		if !mss.IsReadError(err) || !errors.Is(err, lost) || mss.ReasonOf(err) != 0 {
+			t.Errorf("after %d bytes: %v", len(text), err)
+		}
+		if _, err := tx.Data(ctx, strings.NewReader(text)); err == nil {
+			t.Error("the message is given twice")
+		}
+		tx.Close()
+	}
+	if got := holder.letters(); len(got) != 0 {
+		t.Errorf("%d letters", len(got))
+	}
+	want(t, doctor.write(holder.address.String()), 0)
+	h.must(h.db.View(ctx, holder.owner, func(tx store.Tx) error {
+		return tx.Scan(nil, nil, func(key, _ []byte) error {
+			if slices.ContainsFunc([]string{"louise", "moreau", holder.address.Local()}, func(s string) bool { return strings.Contains(string(key), s) }) {
+				t.Errorf("a key tells: %q", key)
+			}
+			return nil
+		})
+	}))
+}
+
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
