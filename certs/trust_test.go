@@ -129,9 +129,13 @@ func TestBadChains(t *testing.T) {
 		"server as client": {[]node{leaf(&root, func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		})}, certs.ClientAuth, certs.ErrUsage},
-		"key usage":            {[]node{leaf(&root, with(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDataEncipherment }))}, certs.ClientAuth, certs.ErrUsage},
-		"an authority":         {[]node{root}, certs.ClientAuth, certs.ErrUsage},
-		"an intermediate":      {[]node{middle}, certs.ClientAuth, certs.ErrUsage},
+		"key usage":       {[]node{leaf(&root, with(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDataEncipherment }))}, certs.ClientAuth, certs.ErrUsage},
+		"an authority":    {[]node{root}, certs.ClientAuth, certs.ErrUsage},
+		"an intermediate": {[]node{middle}, certs.ClientAuth, certs.ErrUsage},
+		"an authority that signs too": {[]node{issue(t, "x", &root, nil, func(c *x509.Certificate) {
+			authority(c)
+			c.KeyUsage |= x509.KeyUsageDigitalSignature
+		})}, certs.ClientAuth, certs.ErrUsage},
 		"usage of the issuer":  {[]node{leaf(&onlyMail, client), onlyMail}, certs.ClientAuth, certs.ErrUsage},
 		"unknown use":          {[]node{leaf(&root, client)}, 0, certs.ErrUsage},
 		"self-made":            {[]node{leaf(nil, client)}, certs.ClientAuth, certs.ErrUnknownAuthority},
