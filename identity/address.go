@@ -22,10 +22,10 @@ const (
 )
 
 // Address is the address of a mailbox. Two addresses that differ in the
-// domain's case or form, or in needless quotes, are equal; those that differ
+// domain's case or form, in Unicode form, or in needless quotes, are equal; those that differ
 // in the local part's case have the same Key.
 type Address struct {
-	local  string // as given, without quotes
+	local  string // as given, without quotes, in NFC
 	domain string // ASCII, lower-case
 }
 
@@ -58,9 +58,10 @@ func ParseAddress(s string) (Address, error) {
 // parseLocal returns the meaning of a local part: a quoted string loses its
 // quotes (RFC 5321 4.1.2).
 func parseLocal(s string) (string, bool) {
-	if !utf8.ValidString(s) || !norm.NFC.IsNormalString(s) {
-		return "", false // RFC 6532 3.1
+	if !utf8.ValidString(s) {
+		return "", false
 	}
+	s = norm.NFC.String(s) // RFC 6532 3.1
 	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
 		return unquote(s[1 : len(s)-1])
 	}

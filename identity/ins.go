@@ -27,12 +27,12 @@ func (o OID) Test() bool { return o == OIDTest || o == OIDTestNIR }
 // INS is a person's national health identity (identité nationale de santé):
 // the matricule, which is 13 characters and a key, with the authority that
 // assigned it. It is how a person's space is found, and secret.
-type INS struct{ h unique.Handle[insValue] }
-
-type insValue struct {
-	matricule string
-	oid       OID
+type INS struct {
+	h unique.Handle[string] // "matricule^OID"; why a handle, NIR says
 }
+
+// matriculeSize is 13 characters and the key.
+const matriculeSize = 15
 
 // INSOptions says what ParseINS accepts.
 type INSOptions struct {
@@ -56,7 +56,7 @@ func ParseINS(s string, oid OID, opts INSOptions) (INS, error) {
 	if err != nil {
 		return INS{}, errs.Wrap(err, errs.Invalid, "not an INS")
 	}
-	return INS{unique.Make(insValue{m, oid})}, nil
+	return INS{unique.Make(m + "^" + string(oid))}, nil
 }
 
 // IsZero reports whether i holds no identity.
@@ -67,7 +67,7 @@ func (i INS) Matricule() string {
 	if i.IsZero() {
 		return ""
 	}
-	return i.h.Value().matricule
+	return i.h.Value()[:matriculeSize]
 }
 
 // OID returns the assigning authority; "" for the zero value.
@@ -75,7 +75,7 @@ func (i INS) OID() OID {
 	if i.IsZero() {
 		return ""
 	}
-	return i.h.Value().oid
+	return OID(i.h.Value()[matriculeSize+1:])
 }
 
 // String returns the identity masked: "INS 2…".
@@ -95,7 +95,7 @@ func (i INS) MarshalBinary() ([]byte, error) {
 	if i.IsZero() {
 		return nil, nil
 	}
-	return []byte(i.Matricule() + "^" + string(i.OID())), nil
+	return []byte(i.h.Value()), nil
 }
 
 // UnmarshalBinary parses what MarshalBinary wrote. It takes test numbers:

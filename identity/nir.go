@@ -80,7 +80,7 @@ func mask(kind, s string) string {
 // birth data and provisional numbers have them, so only the shape is checked.
 func parseMatricule(s string, key bool) (string, error) {
 	s = strings.ToUpper(s)
-	if len(s) != 15 {
+	if len(s) != matriculeSize {
 		return "", errs.New(errs.Invalid, "it has 15 characters: 13 and a key of two digits")
 	}
 	corsica := s[5] == '2' && (s[6] == 'A' || s[6] == 'B') // départements 2A and 2B
