@@ -247,15 +247,22 @@ func (s *shard) logPanic(where string, p any) {
 	s.log.Error("panic in store", "where", where, "panic", what, "stack", string(debug.Stack()))
 }
 
+// errsFull are what the system says when there is no room.
+var errsFull = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
+
 // asStoreError gives bbolt's and the system's failures the names of package
-// store. bbolt keeps only the words of a failure to enlarge its file.
+// store. Of a failure to enlarge its file bbolt keeps the words alone.
 func asStoreError(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, berrors.ErrMaxSizeReached), errors.Is(err, syscall.ENOSPC),
-		errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG),
-		strings.Contains(err.Error(), syscall.ENOSPC.Error()):
+	}
+	for _, full := range errsFull {
+		if errors.Is(err, full) || strings.Contains(err.Error(), full.Error()) {
+			return fmt.Errorf("%w: %v", store.ErrFull, err)
+		}
+	}
+	switch {
+	case errors.Is(err, berrors.ErrMaxSizeReached):
 		return fmt.Errorf("%w: %v", store.ErrFull, err)
 	case errors.Is(err, berrors.ErrDatabaseNotOpen), errors.Is(err, berrors.ErrTxClosed):
 		return store.ErrClosed
