@@ -194,17 +194,21 @@ func person(p Person) string {
 }
 
 // encoded writes a header value in encoded words where it must (RFC 2047),
-// folded between them.
+// folded between words. Base64 suits phrases and free text alike.
 func encoded(s string) string {
-	if isASCII(s) && len(s) < 900 && !strings.Contains(s, "=?") {
+	if !isASCII(s) {
+		return strings.ReplaceAll(mime.BEncoding.Encode("utf-8", s), "?= =?", "?=\r\n =?")
+	}
+	if len(s) < 900 && !strings.Contains(s, "=?") {
 		return s
 	}
-	// The encoder leaves short ASCII alone; a long one goes word by word.
-	e := mime.QEncoding.Encode("utf-8", s)
-	if isASCII(s) {
-		e = mime.BEncoding.Encode("utf-8", s+"\u00a0")
+	var words []string
+	for len(s) > 0 { // what is ASCII may be cut anywhere
+		n := min(45, len(s))
+		words = append(words, "=?utf-8?B?"+base64.StdEncoding.EncodeToString([]byte(s[:n]))+"?=")
+		s = s[n:]
 	}
-	return strings.ReplaceAll(e, "?= =?", "?=\r\n =?")
+	return strings.Join(words, "\r\n ")
 }
 
 func isASCII(s string) bool {

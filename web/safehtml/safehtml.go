@@ -144,8 +144,12 @@ func (p *pass) start(t html.Token) {
 		p.picture(t)
 		return
 	case "a":
-		p.link = attr(t, "href")
+		p.link = goodLink(attr(t, "href"))
 		p.words.Reset()
+		t.Attr = nil
+		if p.link != "" {
+			t.Attr = []html.Attribute{{Key: "href", Val: p.link}}
+		}
 	case "p", "div", "tr", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "hr":
 		p.lines++
 	case "style", "script", "title":
@@ -175,6 +179,24 @@ func (p *pass) say(t html.Token) {
 		}
 	}
 	p.out.WriteString(t.String())
+}
+
+// goodLink returns an address that a letter may lead to, else "": the policy
+// allows data: for its pictures, and must not for links.
+func goodLink(href string) string {
+	u, err := url.Parse(strings.TrimSpace(href))
+	if err != nil {
+		return ""
+	}
+	switch u.Scheme {
+	case "http", "https":
+		if u.Host != "" && u.User == nil {
+			return u.String()
+		}
+	case "tel":
+		return u.String()
+	}
+	return ""
 }
 
 // picture keeps an image that came with the message and drops every other.
@@ -217,8 +239,8 @@ func (p *pass) elsewhere() string {
 	if p.link == "" {
 		return ""
 	}
-	u, err := url.Parse(strings.TrimSpace(p.link))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u, err := url.Parse(p.link)
+	if err != nil || u.Host == "" {
 		return ""
 	}
 	shown, ok := firstHost(p.words.String())
