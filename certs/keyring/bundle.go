@@ -39,23 +39,6 @@ func (r Recipient) pairs(private *[privateSize]byte) bool {
 	return subtle.ConstantTimeCompare(public[:], r.Public[:]) == 1
 }
 
-// open opens every generation by a slot; a nil slot is ErrNoSlot.
-func (r *Ring) open(s *slot, key *ecdh.PrivateKey) (*Bundle, string, error) {
-	if s == nil {
-		return nil, "", ErrNoSlot
-	}
-	b := &Bundle{slot: s.ID, with: key}
-	for i := range r.gens {
-		private, err := r.gens[i].openWith(s, key)
-		if err != nil {
-			b.Wipe()
-			return nil, "", err
-		}
-		b.learn(&r.gens[i], private)
-	}
-	return b, s.ID, nil
-}
-
 // learn adds a generation. The bundle takes the private keys over.
 func (b *Bundle) learn(g *generation, private *[privateSize]byte) {
 	b.mu.Lock()

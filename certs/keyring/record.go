@@ -30,7 +30,7 @@ var decMode = func() cbor.DecMode {
 }()
 
 // MarshalCBOR returns the ring as a record holds it.
-func (r *Ring) MarshalCBOR() ([]byte, error) {
+func (r Ring) MarshalCBOR() ([]byte, error) {
 	return cbor.Marshal(record{recordVersion, r.user, r.salt, r.gens, r.slots})
 }
 

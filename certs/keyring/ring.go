@@ -3,6 +3,8 @@ package keyring
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -91,6 +93,14 @@ func (r *Ring) Recipient() Recipient { return r.newest().Recipient }
 
 // Generation returns the number of the newest generation, from 1.
 func (r *Ring) Generation() uint32 { return r.newest().Number }
+
+// String shows nothing of the ring but its sizes: its user may be a patient.
+func (r Ring) String() string {
+	return fmt.Sprintf("key ring of %d generations and %d slots", len(r.gens), len(r.slots))
+}
+
+// LogValue is String.
+func (r Ring) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // newID returns a fresh opaque slot id: 16 lower-case hexadecimal digits.
 func newID() (string, error) {

@@ -409,16 +409,35 @@ func TestKeysAreMasked(t *testing.T) {
 	t.Parallel()
 	k, err := keyring.NewSession()
 	must(t, err)
-	_, b := newRing(t)
+	r, b := newRing(t)
 	var out bytes.Buffer
+	fmt.Fprintf(&out, "%v %+v %s", r, *r, struct{ R *keyring.Ring }{r})
 	log := slog.New(slog.NewJSONHandler(&out, nil))
-	log.Info("x", "key", k, "in", struct{ K keyring.SessionKey }{k}, "bundle", b)
+	log.Info("x", "ring", r, "key", k, "in", struct{ K keyring.SessionKey }{k}, "bundle", b)
 	fmt.Fprintf(&out, "%v %x %d %s %+v %#v %v", k, k, k, k, struct{ K keyring.SessionKey }{k}, k, b)
-	for _, form := range []string{fmt.Sprintf("%x", k[:]), fmt.Sprintf("%d, %d", k[0], k[1]), fmt.Sprintf("%d %d", k[0], k[1]), fmt.Sprintf("%d,%d", k[0], k[1]), fmt.Sprintf("%#x, %#x", k[0], k[1])} {
+	for _, form := range []string{"durand", fmt.Sprintf("%x", k[:]), fmt.Sprintf("%d, %d", k[0], k[1]), fmt.Sprintf("%d %d", k[0], k[1]), fmt.Sprintf("%d,%d", k[0], k[1]), fmt.Sprintf("%#x, %#x", k[0], k[1])} {
 		if strings.Contains(out.String(), form) {
 			t.Fatalf("a key shows in %s", out.String())
 		}
 	}
+}
+
+// A ring lies in a record of another's as a value, too.
+func TestRingLiesInRecords(t *testing.T) {
+	t.Parallel()
+	type account struct {
+		Name string
+		Ring keyring.Ring
+	}
+	r, b := newRing(t)
+	_, err := r.AddServer(b, [32]byte{5})
+	must(t, err)
+	rec, err := cbor.Marshal(account{"a", *r})
+	must(t, err)
+	var back account
+	must(t, cbor.Unmarshal(rec, &back))
+	_, err = back.Ring.OpenServer([32]byte{5})
+	must(t, err)
 }
 
 func TestRecipientLiesInRecords(t *testing.T) {
