@@ -64,7 +64,6 @@ type person struct {
 	address identity.Address
 	actor   identity.Actor
 	secret  string // mail password
-	// sent is how to begin a message of theirs.
 }
 
 type unsent struct{}
