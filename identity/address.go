@@ -21,9 +21,9 @@ const (
 	MaxPath   = 256
 )
 
-// Address is the address of a mailbox. Two addresses that differ in the
-// domain's case or form, in Unicode form, or in needless quotes, are equal; those that differ
-// in the local part's case have the same Key.
+// Address is the address of a mailbox. Two that differ in the domain's case or
+// form, in Unicode form, or in needless quotes, are equal; those that differ in
+// the local part's case have the same Key.
 type Address struct {
 	local  string // as given, without quotes, in NFC
 	domain string // ASCII, lower-case
