@@ -43,6 +43,7 @@ type link struct {
 	override *string // what stands for the library's next reply
 	drop354  bool    // the library's "go ahead" has no place in BDAT
 	answer   bool    // the next line answers a challenge (AUTH)
+	last     bool    // the next reply is the last: whoever sends this is not in step with us
 
 	errors, refusals, fruitless int
 }
@@ -272,7 +273,7 @@ func (l *link) takeReply(line []byte) {
 	case l.override != nil:
 		if final {
 			l.out = append(l.out, *l.override...)
-			l.override = nil
+			l.override, l.drop354 = nil, false
 		}
 		return
 	case l.drop354 && bytes.HasPrefix(line, []byte("354")):
@@ -283,10 +284,13 @@ func (l *link) takeReply(line []byte) {
 	if len(l.out) > maxOut {
 		l.flush()
 	}
-	if final {
-		l.drop354 = false
-		l.answer = bytes.HasPrefix(line, []byte("334"))
-		l.count(string(line))
+	if !final {
+		return
+	}
+	l.drop354 = false
+	l.answer = bytes.HasPrefix(line, []byte("334"))
+	if l.count(string(line)); l.last && l.flush() {
+		l.end()
 	}
 }
 

@@ -132,6 +132,9 @@ func (s *session) Data(io.Reader) error {
 	}
 	id, err := s.tx.Data(s.ctx, b)
 	if err != nil {
+		// Bytes that another server might take for the end of the message:
+		// what follows may not be this client's own words.
+		s.l.last = mss.ReasonOf(err) == mss.BareNewline
 		b.drain()
 		return s.told(err)
 	}

@@ -89,6 +89,7 @@ type Server struct {
 	links    map[*link]struct{}
 	from     map[string]int // connections of each network address
 	servers  []*smtp.Server
+	doors    []net.Listener
 }
 
 // New returns a Server.
@@ -145,9 +146,13 @@ func (s *Server) serve(l net.Listener, r role) error {
 		l.Close()
 		return nil
 	}
-	s.servers = append(s.servers, srv)
+	s.servers, s.doors = append(s.servers, srv), append(s.doors, l)
 	s.mu.Unlock()
-	return srv.Serve(&listener{Listener: l, s: s, role: r})
+	err := srv.Serve(&listener{Listener: l, s: s, role: r})
+	if s.draining.Load() {
+		return nil
+	}
+	return err
 }
 
 // Shutdown closes the listeners, tells idle clients to come back later, and
@@ -157,6 +162,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
 	servers := s.servers
+	for _, l := range s.doors {
+		l.Close()
+	}
 	for l := range s.links {
 		l.wire.kick()
 	}
