@@ -44,9 +44,7 @@ func TestCanary(t *testing.T) {
 	}
 	scan(t, "while it runs", c.Dir, word)
 	c.CheckStore()
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	c.Stop()
 	scan(t, "after it stopped", c.Dir, word)
 }
 

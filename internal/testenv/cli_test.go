@@ -57,7 +57,7 @@ func TestEveryFaultOfTheConfigurationIsTold(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[instance\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, code := pli(t, "serve", "--config", file); code != 1 || !strings.Contains(out, ":1:") {
+	if out, code := pli(t, "serve", "--config", file); code != 1 || !strings.Contains(out, ":2:") {
 		t.Errorf("a broken file: exit %d: %s", code, out)
 	}
 }

@@ -27,6 +27,8 @@ type Env struct {
 	*demo.Demo
 	T     testing.TB
 	Clock *Clock
+
+	stopped bool
 }
 
 // Clock is the server's clock: the real one, moved by what a story asks.
@@ -78,7 +80,16 @@ func WithReport(o *demo.Options) { o.NoReport = false }
 
 // finish checks the store and stops.
 func (e *Env) finish() {
-	e.CheckStore()
+	if !e.stopped {
+		e.CheckStore()
+		e.Stop()
+	}
+}
+
+// Stop stops the server, and fails the test if it does not stop cleanly.
+func (e *Env) Stop() {
+	e.T.Helper()
+	e.stopped = true
 	if err := e.Close(); err != nil {
 		e.T.Errorf("stopping: %v", err)
 	}

@@ -86,7 +86,7 @@ func (d *Demo) addEstablishment(ctx context.Context, ca *certs.Authority, now ti
 	if err != nil {
 		return err
 	}
-	is, err := ca.IssueOrganisation(certs.FINESSUnit(finess), e.Name, e.Address, now)
+	is, err := ca.IssueOrganisation(now, finess.Structure(), e.Name, e.Address)
 	if err != nil {
 		return err
 	}

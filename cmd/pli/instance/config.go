@@ -46,7 +46,7 @@ type Config struct {
 	CodeTries      int
 	Argon          keyring.Params
 	ConnsPerSource int
-	WebBaseURL     string
+	WebURL         string // where people reach the portal; "": where it listens
 }
 
 // setting is one line of the configuration file: where it is kept, what it
@@ -69,6 +69,7 @@ func (c *Config) settings() []setting {
 		{"domains.patient", &c.PatientDomain, "domain of the holders' addresses (INS@domain)", nonEmpty(&c.PatientDomain)},
 		{"domains.local", &c.LocalDomains, "domains of the members' addresses", nil},
 		{"listen.web", &c.Listen.Web, "portal (HTTPS)", addr(&c.Listen.Web)},
+		{"listen.web_url", &c.WebURL, "where people reach the portal, if not there: https://host", nil},
 		{"listen.mx", &c.Listen.MX, "SMTP for peer operators (STARTTLS)", addr(&c.Listen.MX)},
 		{"listen.submissions", &c.Listen.Submissions, "SMTP for members (implicit TLS)", addr(&c.Listen.Submissions)},
 		{"listen.submission", &c.Listen.Submission, "SMTP for members (STARTTLS)", addr(&c.Listen.Submission)},
@@ -96,7 +97,7 @@ func (c *Config) settings() []setting {
 		{"signin.code_life", &c.CodeLife, "a one-time code is good for this long", atLeast(&c.CodeLife, 1)},
 		{"signin.code_tries", &c.CodeTries, "wrong codes before a new one is needed", atLeast(&c.CodeTries, 1)},
 		{"signin.argon2_memory_kib", &c.Argon.Memory, "memory of one password derivation, in KiB", atLeast(&c.Argon.Memory, 8)},
-		{"signin.argon2_passes", &c.Argon.Passes, "passes of one password derivation", atLeast(&c.Argon.Time, 1)},
+		{"signin.argon2_passes", &c.Argon.Passes, "passes of one password derivation", atLeast(&c.Argon.Passes, 1)},
 		{"signin.argon2_lanes", &c.Argon.Threads, "lanes of one password derivation", atLeast(&c.Argon.Threads, 1)},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"pli/mailbox/imapd"
@@ -73,23 +74,37 @@ func (in *Instance) stopFaces() error {
 	return errors.Join(all...)
 }
 
-// listen opens addr, tells where in at, and serves it until the face stops. An
-// empty addr opens nothing.
-func (in *Instance) listen(name, addr string, at *string, serve func(net.Listener) error) error {
+// listen opens addr and tells where in at; the listener is nil where addr is
+// empty.
+func listen(name, addr string, at *string) (net.Listener, error) {
 	if addr == "" {
-		return nil
+		return nil, nil
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen.%s: %w (another program listens there? «--ports auto» of the demo, or another port in the configuration)", name, err)
+		return nil, fmt.Errorf("listen.%s: %w (does another program listen there? choose another port, or «--ports auto» in a demo)", name, err)
 	}
 	*at = l.Addr().String()
+	return l, nil
+}
+
+// serve opens a door and serves it until its face stops.
+func (in *Instance) serve(name, addr string, at *string, serve func(net.Listener) error) error {
+	l, err := listen(name, addr, at)
+	if l == nil {
+		return err
+	}
+	in.run(name, func() error { return serve(in.metrics.count(name, l)) })
+	return nil
+}
+
+// run runs what serves a door.
+func (in *Instance) run(name string, serve func() error) {
 	in.wg.Go(func() {
-		if err := serve(in.metrics.count(name, l)); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			in.deps.Log.Error("a door closed", "door", name, "error", err)
 		}
 	})
-	return nil
 }
 
 func (in *Instance) startSMTP(conf *tls.Config) error {
@@ -98,38 +113,59 @@ func (in *Instance) startSMTP(conf *tls.Config) error {
 	in.faces = append(in.faces, face{"smtp", s.Shutdown})
 	l := in.cfg.Listen
 	return errors.Join(
-		in.listen("mx", l.MX, &in.addrs.MX, s.ServeMX),
-		in.listen("submissions", l.Submissions, &in.addrs.Submissions, func(l net.Listener) error { return s.ServeSubmission(l, true) }),
-		in.listen("submission", l.Submission, &in.addrs.Submission, func(l net.Listener) error { return s.ServeSubmission(l, false) }))
+		in.serve("mx", l.MX, &in.addrs.MX, s.ServeMX),
+		in.serve("submissions", l.Submissions, &in.addrs.Submissions, func(l net.Listener) error { return s.ServeSubmission(l, true) }),
+		in.serve("submission", l.Submission, &in.addrs.Submission, func(l net.Listener) error { return s.ServeSubmission(l, false) }))
 }
 
 func (in *Instance) startIMAP(conf *tls.Config) error {
-	s := imapd.New(imapd.Config{Mail: in.mail, Signin: in.signin, TLS: conf, Now: in.deps.Now, Log: in.deps.Log})
+	s, err := imapd.New(imapd.Config{Mail: in.mail, Signin: in.signin, TLS: conf, Now: in.deps.Now, Log: in.deps.Log,
+		MaxPerAddress: in.cfg.ConnsPerSource, MaxAppend: in.cfg.MessageBytes + headroom})
+	if err != nil {
+		return err
+	}
 	in.faces = append(in.faces, face{"imap", s.Shutdown})
 	l := in.cfg.Listen
 	return errors.Join(
-		in.listen("imaps", l.IMAPS, &in.addrs.IMAPS, func(l net.Listener) error { return s.Serve(l, true) }),
-		in.listen("imap", l.IMAP, &in.addrs.IMAP, func(l net.Listener) error { return s.Serve(l, false) }))
+		in.serve("imaps", l.IMAPS, &in.addrs.IMAPS, func(l net.Listener) error { return s.Serve(l, true) }),
+		in.serve("imap", l.IMAP, &in.addrs.IMAP, func(l net.Listener) error { return s.Serve(l, false) }))
 }
 
 func (in *Instance) startWeb(conf *tls.Config) error {
-	h, err := web.New(web.Config{Signin: in.signin, Mail: in.mail, MSS: in.mss, Directory: in.directory, Dossier: in.dossier,
-		Spaces: in.spaces, Gate: in.gate, Hub: in.hub, Now: in.deps.Now, Log: in.deps.Log})
-	if err != nil {
+	l, err := listen("web", in.cfg.Listen.Web, &in.addrs.Web)
+	if l == nil {
 		return err
+	}
+	base := in.cfg.WebURL
+	if base == "" {
+		base = "https://" + in.addrs.Web
+	}
+	h, err := web.New(web.Config{Signin: in.signin, Mail: in.mail, MSS: in.mss, Directory: in.directory, Dossier: in.dossier,
+		Spaces: in.spaces, Gate: in.gate, Hub: in.hub, Now: in.deps.Now, Log: in.deps.Log, BaseURL: base,
+		MailHost: in.cfg.Name, IMAPPort: port(in.addrs.IMAPS), SubmissionPort: port(in.addrs.Submissions)})
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	conf = conf.Clone()
 	conf.NextProtos = []string{"h2", "http/1.1"}
 	srv := &http.Server{Handler: h, TLSConfig: conf, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: discardLog()}
 	in.serveHTTP("web", srv)
-	return in.listen("web", in.cfg.Listen.Web, &in.addrs.Web, func(l net.Listener) error { return srv.ServeTLS(l, "", "") })
+	in.run("web", func() error { return srv.ServeTLS(in.metrics.count("web", l), "", "") })
+	return nil
+}
+
+// port returns the port of a host:port, 0 if there is none.
+func port(addr string) int {
+	_, p, _ := net.SplitHostPort(addr)
+	n, _ := strconv.Atoi(p)
+	return n
 }
 
 func (in *Instance) startMetrics(*tls.Config) error {
 	srv := &http.Server{Handler: in.metrics.handler(in.healthy), ReadHeaderTimeout: 10 * time.Second}
 	in.serveHTTP("metrics", srv)
-	return in.listen("metrics", in.cfg.Listen.Metrics, &in.addrs.Metrics, srv.Serve)
+	return in.serve("metrics", in.cfg.Listen.Metrics, &in.addrs.Metrics, srv.Serve)
 }
 
 // serveHTTP stops srv with the instance; streams that stay open are cut.

@@ -110,7 +110,7 @@ func (in *Instance) openStores() (*sealed.Master, error) {
 // openRooms makes the rooms, each on those below it.
 func (in *Instance) openRooms(ctx context.Context, master *sealed.Master) (err error) {
 	cfg, now, log := in.cfg, in.deps.Now, in.deps.Log
-	sender, err := folder.New(folder.Config{Dir: cfg.Notices, Now: now})
+	sender, err := folder.New(cfg.Notices, "ne-pas-repondre@"+cfg.Name, now)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (in *Instance) openRooms(ctx context.Context, master *sealed.Master) (err e
 		return fmt.Errorf("tls.trust: %w", err)
 	}
 	in.mss = mss.New(mss.Config{DB: in.db, Spaces: in.spaces, Directory: in.directory, Mail: in.mail, Gate: in.gate, Signin: in.signin,
-		Outbox: in.outbox, Trust: trust, Secret: master.Derive("digests"), Hostname: cfg.Name, Product: product,
+		Trust: trust, Secret: master.Derive("digests"), Hostname: cfg.Name, Product: product,
 		Now: now, Log: log, Limits: cfg.limits(), RepliesOnly: cfg.RepliesOnly})
 	return nil
 }

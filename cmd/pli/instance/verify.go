@@ -66,18 +66,16 @@ func (in *Instance) verifyOwner(ctx context.Context, owner store.Owner, r *Verif
 	if err != nil {
 		return err
 	}
-	r.Messages += mail.Messages
-	for _, p := range mail.Problems {
+	for _, p := range mail {
 		r.add(owner, "mailbox %s: %s", p.Object, p.Text)
 	}
 	if !strings.HasPrefix(string(owner), "s/") {
 		return nil
 	}
-	documents, problems, err := in.dossier.Verify(ctx, owner)
+	problems, err := in.dossier.Verify(ctx, owner)
 	if err != nil {
 		return err
 	}
-	r.Documents += documents
 	for _, p := range problems {
 		r.add(owner, "document %s: %s", p.Document, p.What)
 	}
