@@ -38,7 +38,7 @@ func (s *Server) Serve(l net.Listener, implicitTLS bool) error {
 		s.cfg.Log.Warn("imap: accept failed", "error", err, "retry", delay)
 		select {
 		case <-time.After(delay):
-		case <-s.stopping:
+		case <-s.admitCtx.Done():
 		}
 	}
 }
@@ -63,43 +63,50 @@ func (s *Server) isClosing() bool {
 // library. It runs on a goroutine of its own, whose stack, grown by the
 // handshake, is gone when the session begins.
 func (s *Server) admit(c net.Conn, implicitTLS bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.cfg.Log.Error("imap: panic before the session", "stack", string(debug.Stack()))
-			c.Close()
-		}
-	}()
 	addr := remoteAddr(c)
-	if !s.limits.enter(addr) {
+	switch {
+	case !s.count():
+		c.Close()
+		return
+	case !s.limits.enter(addr):
 		s.cfg.Log.Warn("imap: too many connections", "addr", addr)
 		if !implicitTLS {
 			c.SetDeadline(s.cfg.Now().Add(time.Second))
 			c.Write([]byte("* BYE [UNAVAILABLE] Too many connections\r\n"))
 		}
 		c.Close()
+		s.uncount()
 		return
 	}
 	g := &guard{srv: s, addr: addr, muted: !implicitTLS}
-	if !s.secure(g, c, implicitTLS) || !s.keep(g) {
-		s.limits.leave(addr)
+	if !s.secure(g, c, implicitTLS) {
 		c.Close()
+		s.limits.leave(addr)
+		s.uncount()
 		return
 	}
+	s.keep(g)
 	if !s.handed.hand(g) {
 		g.Close()
 	}
 }
 
 // secure brings TLS up on c for g, within one deadline for all of it.
-func (s *Server) secure(g *guard, c net.Conn, implicitTLS bool) bool {
-	stop := context.AfterFunc(s.ctx, func() { c.Close() })
+func (s *Server) secure(g *guard, c net.Conn, implicitTLS bool) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.cfg.Log.Error("imap: panic before the session", "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	stop := context.AfterFunc(s.admitCtx, func() { c.Close() })
 	defer stop()
 	c.SetDeadline(s.cfg.Now().Add(s.cfg.HandshakeTimeout))
 	if !implicitTLS && !startTLS(c) {
 		return false
 	}
 	g.tls = tls.Server(c, s.cfg.TLS)
-	if err := g.tls.HandshakeContext(s.ctx); err != nil {
+	if err := g.tls.HandshakeContext(s.admitCtx); err != nil {
 		return false
 	}
 	c.SetDeadline(time.Time{})
@@ -107,49 +114,61 @@ func (s *Server) secure(g *guard, c net.Conn, implicitTLS bool) bool {
 	return true
 }
 
-// keep makes g known to Shutdown; false if that has begun.
-func (s *Server) keep(g *guard) bool {
+// count counts a connection; false if Shutdown has begun.
+func (s *Server) count() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
-		return false
+	if !s.closing {
+		s.open++
 	}
-	s.guards[g] = struct{}{}
-	return true
+	return !s.closing
 }
 
-// forget is the end of g.
+func (s *Server) uncount() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open--; s.closing && s.open == 0 {
+		close(s.idle)
+	}
+}
+
+// keep makes g known to Shutdown.
+func (s *Server) keep(g *guard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guards[g] = struct{}{}
+	g.closing = s.closing // then its first command is its last moment
+}
+
+// forget is the end of g, which may come to it twice.
 func (s *Server) forget(g *guard) {
 	s.mu.Lock()
 	_, known := s.guards[g]
 	delete(s.guards, g)
-	if s.closing && known && len(s.guards) == 0 {
-		close(s.idle)
-	}
 	s.mu.Unlock()
 	if known {
 		s.limits.leave(g.addr)
+		s.uncount()
 	}
 }
 
 // Shutdown stops listening, tells every client that waits BYE, lets commands
-// that run come to their end, and returns when all sessions are closed. When
-// ctx ends first, what is left is cut and ctx's error returned.
+// that run come to their end, and returns when all connections are closed.
+// When ctx ends first, what is left is cut and ctx's error returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closing {
 		s.closing = true
-		close(s.stopping)
 		for l := range s.listeners {
 			l.Close()
 		}
-		if len(s.guards) == 0 {
+		if s.open == 0 {
 			close(s.idle)
 		}
 	}
-	left := s.open()
 	s.mu.Unlock()
-	for _, g := range left {
+	s.stop()
+	for _, g := range s.left() {
 		go g.bye()
 	}
 	var err error
@@ -159,18 +178,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	s.cancel()
-	s.mu.Lock()
-	left = s.open()
-	s.mu.Unlock()
-	for _, g := range left {
+	for _, g := range s.left() {
 		g.cut()
 	}
 	s.handed.Close()
 	return err
 }
 
-// open returns the guards that are left; s.mu is held.
-func (s *Server) open() []*guard {
+// left returns the guards that are left.
+func (s *Server) left() []*guard {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	all := make([]*guard, 0, len(s.guards))
 	for g := range s.guards {
 		all = append(all, g)

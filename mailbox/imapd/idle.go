@@ -3,39 +3,50 @@ package imapd
 import "github.com/emersion/go-imap/v2/imapserver"
 
 // Idle answers IDLE (RFC 9051 6.3.13): it tells changes as they come, until
-// stop. It runs beside the goroutine that reads from the client.
+// stop. It runs beside the goroutine that reads from the client, and does as
+// little as it can on a stack of its own: there may be thousands.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	changed, owes := s.idling()
 	for {
-		changed, err := s.tell(w, stop)
-		if err != nil {
-			return err
+		if !owes {
+			select {
+			case <-changed:
+			case <-stop:
+				return nil
+			case <-s.ctx.Done():
+				return nil
+			}
 		}
-		select {
-		case <-changed:
-		case <-stop:
-			return nil
-		case <-s.ctx.Done():
-			return nil
+		owes = false
+		if err := s.tell(w, stop); err != nil {
+			return err
 		}
 	}
 }
 
-// tell tells what has changed, and returns what to wait on for more: nothing
-// at all if no mailbox is selected. After stop, another command may have begun:
-// it says nothing any more.
-func (s *session) tell(w *imapserver.UpdateWriter, stop <-chan struct{}) (<-chan struct{}, error) {
+// idling returns what to wait on, nothing at all if no mailbox is selected, and
+// whether there is something to tell already.
+func (s *session) idling() (changed <-chan struct{}, owes bool) {
+	s.enter()
+	defer s.leave()
+	if s.view == nil {
+		return nil, false
+	}
+	return s.view.Changed(), s.owes
+}
+
+// tell tells what has changed. After stop, another command may have begun: it
+// says nothing any more.
+func (s *session) tell(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	s.enter()
 	defer s.leave()
 	select {
 	case <-stop:
-		return nil, nil
+		return nil
 	case <-s.ctx.Done():
-		return nil, nil
+		return nil
 	default:
 	}
-	if s.view == nil {
-		return nil, nil
-	}
-	changed := s.view.Changed()
-	return changed, writeChanges(w, s.view.Poll(true))
+	s.owes = false
+	return writeChanges(w, s.view.Poll(true))
 }

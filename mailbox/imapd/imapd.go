@@ -111,15 +111,17 @@ type Server struct {
 	handed   *handoff
 	ctx      context.Context // ends when sessions must
 	cancel   context.CancelFunc
-	stopping chan struct{} // closed when Shutdown begins
+	admitCtx context.Context // ends when Shutdown begins
+	stop     context.CancelFunc
 	throttle *throttle
 	limits   *limits
 
 	mu        sync.Mutex
 	closing   bool
 	listeners map[net.Listener]struct{}
-	guards    map[*guard]struct{}
-	idle      chan struct{} // closed when closing and no guard is left
+	guards    map[*guard]struct{} // connections with TLS up
+	open      int                 // connections, those without TLS yet included
+	idle      chan struct{}       // closed when closing and no connection is left
 }
 
 // New returns a Server that listens to nothing yet.
@@ -136,9 +138,9 @@ func New(cfg Config) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		guards:    make(map[*guard]struct{}),
 		idle:      make(chan struct{}),
-		stopping:  make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.admitCtx, s.stop = context.WithCancel(s.ctx)
 	s.inner = imapserver.New(&imapserver.Options{
 		NewSession: s.newSession,
 		Caps:       capabilities(),

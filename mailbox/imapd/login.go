@@ -48,7 +48,7 @@ func (s *session) waitTurn(key throttleKey) error {
 	select {
 	case <-t.C:
 		return nil
-	case <-s.srv.stopping:
+	case <-s.srv.admitCtx.Done():
 	case <-s.ctx.Done():
 	}
 	return answer(imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "Server is going down")

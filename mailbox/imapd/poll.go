@@ -15,6 +15,7 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	if s.view == nil {
 		return nil
 	}
+	s.owes = !allowExpunge
 	return writeChanges(w, s.view.Poll(allowExpunge))
 }
 

@@ -30,6 +30,7 @@ import (
 	"pli/store"
 	"pli/store/blob/dir"
 	"pli/store/bolt"
+	"pli/store/names"
 	"pli/store/sealed"
 )
 
@@ -38,9 +39,10 @@ type house struct {
 	t    testing.TB
 	db   store.DB
 	mail *mailbox.Service
-	door *tmpDoor
+	door *signin.Service
 	srv  *imapd.Server
 	pool *x509.CertPool
+	der  []byte // the server's certificate
 
 	imaps, imap string // addresses
 	owner       store.Owner
@@ -88,7 +90,10 @@ func (h *house) ground() {
 	blobs := get(dir.Open(filepath.Join(folder, "blobs"), dir.Config{}))(h)
 	gate := consent.NewGate(consent.Config{DB: h.db, Now: time.Now, Log: quiet()})
 	h.mail = mailbox.New(mailbox.Config{DB: h.db, Blobs: blobs, Gate: gate, Hub: notify.NewHub(), Now: time.Now, Log: quiet()})
-	h.door = &tmpDoor{by: map[string]*tmpAcc{}}
+	h.door = get(signin.New(signin.Config{
+		DB: h.db, Names: names.New(h.db, master.Derive("names")), Server: master.Derive("slots"),
+		Sender: nobody{}, Now: time.Now, Log: quiet(),
+	}))(h)
 }
 
 // member makes an account with a mail password.
@@ -103,10 +108,15 @@ func (h *house) member(name, address string) (store.Owner, string) {
 	return owner, get(h.door.AddMailPassword(ctx, owner, nil, "test"))(h)
 }
 
+// nobody is told anything.
+type nobody struct{}
+
+func (nobody) Send(context.Context, notify.Notice) error { return nil }
+
 func (h *house) serve(limits ...func(*imapd.Config)) {
 	h.t.Helper()
 	cert, pool := selfSigned(h)
-	h.pool = pool
+	h.pool, h.der = pool, cert.Certificate[0]
 	cfg := imapd.Config{
 		Mail: h.mail, Signin: h.door, Now: time.Now, Log: quiet(),
 		TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
@@ -144,7 +154,7 @@ func selfSigned(h *house) (tls.Certificate, *x509.CertPool) {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "imap.pli.test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"imap.pli.test"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"imap.pli.test", "localhost"},
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der := get(x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key))(h)

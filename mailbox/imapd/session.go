@@ -30,6 +30,7 @@ type session struct {
 	account  *mailbox.Account
 	view     *mailbox.View // nil unless a box is selected
 	saved    []mailbox.UID // what "$" stands for (RFC 5182)
+	owes     bool          // expunges may have been withheld from the client
 	failures int           // failed sign-ins
 }
 
