@@ -9,7 +9,8 @@ import (
 )
 
 // cache keeps opened indexes for accounts that are open, the latest used, within
-// a number of bytes for each account and one for all.
+// a number of bytes for each account and one for all. Session keys, which are
+// dear to unwrap and small, stay when their indexes have to go.
 type cache struct {
 	perAccount, inAll int64
 
@@ -23,14 +24,17 @@ type keptOf struct {
 	size int64
 	used list.List // of *kept, the latest used first
 	byID map[messageID]*kept
+	keys map[messageID]keyring.SessionKey
 }
 
-// kept is one message's index without its Text, and what opens its body.
+// keyCost is about what one kept session key costs, in bytes.
+const keyCost = 96
+
+// kept is one message's index without its Text.
 type kept struct {
 	id    messageID
 	owner *shared
 	index *message.Index
-	key   keyring.SessionKey
 	size  int64
 
 	inAll, inOwner *list.Element
@@ -40,8 +44,8 @@ func newCache(perAccount, inAll int64) *cache {
 	return &cache{perAccount: perAccount, inAll: inAll, owners: make(map[*shared]*keptOf)}
 }
 
-// get returns an account's kept message, nil if there is none.
-func (c *cache) get(sh *shared, id messageID) *kept {
+// get returns a message's index, nil if it is not kept.
+func (c *cache) get(sh *shared, id messageID) *message.Index {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := c.owners[sh]
@@ -51,18 +55,46 @@ func (c *cache) get(sh *shared, id messageID) *kept {
 	k := o.byID[id]
 	c.all.MoveToFront(k.inAll)
 	o.used.MoveToFront(k.inOwner)
-	return k
+	return k.index
 }
 
-// put keeps a message of size bytes, and lets the longest unused ones go.
+// key returns a message's session key, if it is kept.
+func (c *cache) key(sh *shared, id messageID) (key keyring.SessionKey, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.owners[sh]; o != nil {
+		key, ok = o.keys[id]
+	}
+	return key, ok
+}
+
+// of returns what is kept for an account.
+func (c *cache) of(sh *shared) *keptOf {
+	o := c.owners[sh]
+	if o == nil {
+		o = &keptOf{byID: make(map[messageID]*kept), keys: make(map[messageID]keyring.SessionKey)}
+		c.owners[sh] = o
+	}
+	return o
+}
+
+// putKey keeps a session key.
+func (c *cache) putKey(sh *shared, id messageID, key keyring.SessionKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.of(sh)
+	if _, ok := o.keys[id]; !ok {
+		o.keys[id] = key
+		c.size, o.size = c.size+keyCost, o.size+keyCost
+		c.shrink(o)
+	}
+}
+
+// put keeps an index of size bytes.
 func (c *cache) put(sh *shared, k *kept) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o := c.owners[sh]
-	if o == nil {
-		o = &keptOf{byID: make(map[messageID]*kept)}
-		c.owners[sh] = o
-	}
+	o := c.of(sh)
 	if o.byID[k.id] != nil || k.size > c.perAccount {
 		return
 	}
@@ -70,12 +102,27 @@ func (c *cache) put(sh *shared, k *kept) {
 	k.inAll, k.inOwner = c.all.PushFront(k), o.used.PushFront(k)
 	o.byID[k.id] = k
 	c.size, o.size = c.size+k.size, o.size+k.size
-	for o.size > c.perAccount {
+	c.shrink(o)
+}
+
+// shrink lets the longest unused indexes go, then the account's keys, until all
+// is within its bounds.
+func (c *cache) shrink(o *keptOf) {
+	for o.size > c.perAccount && o.used.Len() > 0 {
 		c.remove(o.used.Back().Value.(*kept))
 	}
-	for c.size > c.inAll {
+	for c.size > c.inAll && c.all.Len() > 0 {
 		c.remove(c.all.Back().Value.(*kept))
 	}
+	if o.size > c.perAccount || c.size > c.inAll {
+		c.dropKeys(o)
+	}
+}
+
+func (c *cache) dropKeys(o *keptOf) {
+	n := int64(len(o.keys)) * keyCost
+	c.size, o.size = c.size-n, o.size-n
+	clear(o.keys)
 }
 
 func (c *cache) remove(k *kept) {
@@ -97,5 +144,6 @@ func (c *cache) drop(sh *shared) {
 	for o.used.Len() > 0 {
 		c.remove(o.used.Back().Value.(*kept))
 	}
+	c.dropKeys(o)
 	delete(c.owners, sh)
 }

@@ -19,7 +19,7 @@ import (
 func (h *house) holder(state space.State) *person {
 	h.t.Helper()
 	matricule := fmt.Sprintf("2790351215%05d", len(h.made))
-	ins, err := identity.ParseINS(matricule, identity.OIDTest, identity.INSOptions{AllowTest: true})
+	ins, err := identity.ParseINS(matricule, identity.OIDTestNIR, identity.INSOptions{AllowTest: true})
 	h.must(err)
 	address, err := identity.ParseAddress(matricule + "@patient.pli.test")
 	h.must(err)

@@ -190,7 +190,8 @@ func (h *house) letters(raw string, to ...*person) (*mailbox.Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.Copy(s, strings.NewReader(raw)); err != nil {
+	// By pieces of 4 KiB, as from a line; without WriterTo, which would copy all.
+	if _, err := io.CopyBuffer(s, struct{ io.Reader }{strings.NewReader(raw)}, make([]byte, 4096)); err != nil {
 		s.Discard()
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package mailbox_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"pli/certs/keyring"
 	"pli/internal/errs"
 	"pli/mailbox"
 )
@@ -161,6 +163,39 @@ func TestIndexCacheIsBounded(t *testing.T) {
 			if len(h.list(x)) != 5 || len(h.list(y)) != 5 {
 				t.Errorf("with %d bytes of cache, messages are missing", size)
 			}
+		}
+	}
+}
+
+// Issue 2: a message of 5 MB is sealed while it arrives, in under 2 MB.
+func TestALargeMessageIsNeverHeldWhole(t *testing.T) {
+	h := newHouse(t)
+	paule, rose := h.person("paule"), h.person("rose")
+	to := []keyring.Recipient{paule.keys.Recipient(), rose.keys.Recipient()}
+	text := []byte(sized(5_000_000))
+	pdf := append([]byte("From: a@pli.test\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"),
+		bytes.Repeat([]byte(strings.Repeat("QUJD", 19)+"\r\n"), 64_000)...)
+	for name, raw := range map[string][]byte{"text": text, "pdf": pdf} {
+		var spools []*mailbox.Spool
+		before := heap()
+		const n = 10
+		for range n {
+			s, err := h.mail.Spool(t.Context(), to)
+			h.must(err)
+			defer s.Discard()
+			for part := range slices.Chunk(raw, 4096) {
+				_, err := s.Write(part)
+				h.must(err)
+			}
+			spools = append(spools, s)
+		}
+		each := (heap() - before) / n
+		t.Logf("%s: %d kB for each", name, each/1000)
+		if each > 2_000_000 {
+			t.Errorf("%s: %d bytes for each message that arrives", name, each)
+		}
+		for _, s := range spools {
+			s.Discard()
 		}
 	}
 }

@@ -65,8 +65,6 @@ type openedIndex struct {
 	damaged bool
 
 	sealed stored
-	key    keyring.SessionKey
-	hasKey bool
 }
 
 // indexes opens the indexes of rows, batch by batch, and calls fn for each that
@@ -103,10 +101,8 @@ func (a *Account) batch(ctx context.Context, rows []row, text bool) (batch []ope
 	first := make([]openedIndex, len(rows))
 	missing := 0
 	for i := range rows {
-		if k := a.s.cache.get(a.sh, rows[i].id); k != nil {
-			first[i].key, first[i].hasKey = k.key, true
-			if !text {
-				first[i].index = k.index
+		if !text {
+			if first[i].index = a.s.cache.get(a.sh, rows[i].id); first[i].index != nil {
 				continue
 			}
 		}
@@ -166,7 +162,7 @@ func (a *Account) openOne(r *row, o *openedIndex, text bool) {
 	if o.index != nil || !o.damaged && o.sealed.PKESK == nil {
 		return // from the cache, or gone
 	}
-	packed, err := a.unseal(o)
+	packed, err := a.unseal(r.id, o)
 	var ix message.Index
 	if err == nil {
 		err = store.Decode(packed, &ix)
@@ -180,21 +176,31 @@ func (a *Account) openOne(r *row, o *openedIndex, text bool) {
 	if !text {
 		size := int64(len(packed)-len(ix.Text))*3 + 512 // the decoded form is about so much larger
 		ix.Text = ""
-		a.s.cache.put(a.sh, &kept{id: r.id, index: &ix, key: o.key, size: size})
+		a.s.cache.put(a.sh, &kept{id: r.id, index: &ix, size: size})
 	}
 }
 
-func (a *Account) unseal(o *openedIndex) ([]byte, error) {
+func (a *Account) unseal(id messageID, o *openedIndex) ([]byte, error) {
 	if o.damaged {
 		return nil, store.ErrCorrupt
 	}
-	if !o.hasKey {
-		var err error
-		if o.key, err = a.keys.Unwrap(o.sealed.PKESK); err != nil {
-			return nil, err
-		}
+	key, err := a.sessionKey(id, o.sealed.PKESK)
+	if err != nil {
+		return nil, err
 	}
-	return o.key.Open(o.sealed.Index)
+	return key.Open(o.sealed.Index)
+}
+
+// sessionKey returns what opens a message: 35 µs the first time.
+func (a *Account) sessionKey(id messageID, pkesk []byte) (keyring.SessionKey, error) {
+	if key, ok := a.s.cache.key(a.sh, id); ok {
+		return key, nil
+	}
+	key, err := a.keys.Unwrap(pkesk)
+	if err == nil {
+		a.s.cache.putKey(a.sh, id, key)
+	}
+	return key, err
 }
 
 // Body is a message's opened text. ReadAt may be called from several
@@ -271,13 +277,6 @@ func (a *Account) blobBody(ctx context.Context, m stored, key keyring.SessionKey
 		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
 	}
 	return &Body{r: r, size: r.Size(), c: b}, nil
-}
-
-func (a *Account) sessionKey(id messageID, pkesk []byte) (keyring.SessionKey, error) {
-	if k := a.s.cache.get(a.sh, id); k != nil {
-		return k.key, nil
-	}
-	return a.keys.Unwrap(pkesk)
 }
 
 // Vanished returns the UIDs expunged after a mod-sequence, ascending; complete

@@ -113,7 +113,9 @@ func TestSearch(t *testing.T) {
 }
 
 // Subject is the criterion of IMAP's SUBJECT.
-func Subject(s string) []mailbox.HeaderMatch { return []mailbox.HeaderMatch{{Name: "Subject", Value: s}} }
+func Subject(s string) []mailbox.HeaderMatch {
+	return []mailbox.HeaderMatch{{Name: "Subject", Value: s}}
+}
 
 // Criteria are bounded in depth and number.
 func TestSearchBounds(t *testing.T) {

@@ -20,6 +20,9 @@ type Copied struct {
 // are left out. Errors: errs.NotFound for a missing box, errs.TooLarge for more
 // than MaxCopy messages or a full box.
 func (v *View) Copy(ctx context.Context, uids []UID, dest string) (Copied, error) {
+	if err := v.alive(); err != nil {
+		return Copied{}, err
+	}
 	l, err := v.destination(ctx, dest)
 	if err != nil {
 		return Copied{}, err

@@ -21,7 +21,7 @@ func (p Problem) String() string { return p.Object + ": " + p.Text }
 // Verify checks the structure of an owner's mail in one consistent view:
 // counters against entries, entries against messages, reference counts, bodies
 // and blobs with their sizes. Nothing is opened: no key is needed. An owner
-// without a mailbox has no problems.
+// without a mailbox has no problems. At most 1000 are told.
 func (s *Service) Verify(ctx context.Context, owner store.Owner) ([]Problem, error) {
 	var c *checking
 	err := s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
@@ -81,7 +81,14 @@ type checking struct {
 	found   []Problem
 }
 
+// maxProblems is how many problems of one owner Verify tells: more of them say
+// nothing new.
+const maxProblems = 1000
+
 func (c *checking) problem(object, format string, args ...any) {
+	if len(c.found) >= maxProblems {
+		return
+	}
 	c.found = append(c.found, Problem{object, fmt.Sprintf(format, args...)})
 }
 

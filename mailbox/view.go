@@ -195,10 +195,20 @@ func (v *View) current(ctx context.Context) error {
 	return sh.fresh(ctx, v.id, v.t)
 }
 
-// writable refuses writes through a read-only view.
+// writable refuses writes through a read-only view, and to a deleted box.
 func (v *View) writable() error {
 	if v.readOnly {
 		return errs.New(errs.Denied, "this folder is open for reading only")
+	}
+	return v.alive()
+}
+
+// alive refuses what is asked of a deleted box.
+func (v *View) alive() error {
+	v.a.sh.mu.Lock()
+	defer v.a.sh.mu.Unlock()
+	if v.t.c.Dead {
+		return errNoBox()
 	}
 	return nil
 }

@@ -210,6 +210,15 @@ func TestARemovedBoxUnderAView(t *testing.T) {
 	wantTold(t, v, true, "gone []")
 }
 
+// heap returns the bytes in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // Idle views cost almost nothing: numbers and rows are the account's.
 func TestIdleViewsAreSmall(t *testing.T) {
 	h := newHouse(t)
@@ -219,13 +228,6 @@ func TestIdleViewsAreSmall(t *testing.T) {
 	}
 	a := paule.open()
 	paule.view(a, mailbox.Inbox)
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	const n = 2000
 	views := make([]*mailbox.View, n)
 	before := heap()
@@ -234,7 +236,7 @@ func TestIdleViewsAreSmall(t *testing.T) {
 		h.must(err)
 		views[i] = v
 	}
-	each := int64(heap()-before) / n
+	each := (heap() - before) / n
 	t.Logf("%d bytes for each idle view", each)
 	if each > 1024 {
 		t.Errorf("%d bytes for each idle view", each)
