@@ -61,7 +61,7 @@ func (h *house) spaceOf(state space.State, contact string) space.Space {
 	h.t.Helper()
 	h.n++
 	matricule := fmt.Sprintf("2790351215%05d", h.n)
-	ins, err := identity.ParseINS(matricule, identity.OIDTest, identity.INSOptions{AllowTest: true})
+	ins, err := identity.ParseINS(matricule, identity.OIDTestNIR, identity.INSOptions{AllowTest: true})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -33,8 +33,8 @@ func newDoors() *doors {
 // session is a signed-in person's, as it is kept.
 type session struct {
 	Session // without its token
-	id     string
-	remote netip.Addr
+	id      string
+	remote  netip.Addr
 }
 
 // addChallenge keeps a challenge, and drops the oldest of the same account

@@ -127,8 +127,8 @@ func (w *wrongSecrets) add(sum [32]byte, now time.Time) {
 	}
 }
 
-// reset forgets all: a new secret, or a new address, may make right what was
-// wrong.
+// reset forgets all: what was wrong at an address may be right when an account
+// moves there. A new secret needs none: nobody had it before.
 func (w *wrongSecrets) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,7 +164,6 @@ func (s *Service) AddMailPassword(ctx context.Context, owner store.Owner, keys *
 	if err != nil {
 		return "", err
 	}
-	s.wrong.reset()
 	return secret, nil
 }
 

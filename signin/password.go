@@ -21,7 +21,7 @@ const MaxLogin = 254
 // (UsernameCaseMapped) without the spaces around it.
 func normalLogin(login string) (string, error) {
 	if login = strings.TrimSpace(login); len(login) <= MaxLogin {
-		if normal, err := precis.UsernameCaseMapped.String(login); err == nil && len(normal) <= MaxLogin {
+		if normal, err := precis.UsernameCaseMapped.String(login); err == nil && normal != "" && len(normal) <= MaxLogin {
 			return normal, nil
 		}
 	}

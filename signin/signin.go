@@ -11,10 +11,10 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"pli/certs/keyring"
-	"pli/identity"
 	"pli/internal/errs"
 	"pli/notify"
 	"pli/store"
@@ -83,6 +83,7 @@ type Service struct {
 	throttle *throttle
 	wrong    *wrongSecrets
 	doors    *doors
+	changing [changeLocks]sync.Mutex // of an account, by its owner
 }
 
 // New returns a Service. It writes one small account of nobody into the store,
@@ -115,13 +116,4 @@ func (s *Service) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// Profile is who an account is of.
-type Profile struct {
-	// Actor is whom sessions of this account act as. Its Account is the
-	// account's owner, and so is a holder's ID.
-	Actor   identity.Actor
-	Address identity.Address // of the mailbox; what mail clients sign in with
-	Contact string           // e-mail address outside, where codes go; "" if none
 }
