@@ -3,8 +3,6 @@
 package dossier
 
 import (
-	"context"
-	"io"
 	"log/slog"
 	"time"
 
@@ -24,121 +22,83 @@ type Config struct {
 	Now   func() time.Time
 	Log   *slog.Logger // default: discards
 
-	MaxSize      int64 // bytes of a document that comes from a message or an establishment: 25 000 000
-	MaxOwnSize   int64 // bytes of a document that the holder adds themselves: 5 000 000
-	MaxTitle     int   // runes of a title: 200
+	MaxSize      int64 // bytes of a document that comes from a message (NewDocument.Source): 25 000 000
+	MaxOwnSize   int64 // bytes of a document that the filer brings themselves: 5 000 000
+	MaxTitle     int   // characters of a title: 200
 	MaxDocuments int   // documents of one space: 20 000
+
+	// TraceEvery is how long after a traced one a holder's listing of their
+	// own dossier, or reading of the same document of theirs, is not traced
+	// again: 1 h. Anybody else's is traced each time.
+	TraceEvery time.Duration
 }
 
-// Service files, lists and opens documents.
-type Service struct{ cfg Config }
+// Service files, lists and opens documents. All methods may run at once.
+type Service struct {
+	cfg     Config
+	types   []Type
+	classes []Class
+	byCode  map[string]int // code of a type: its place in types
+}
 
-// New returns a service on cfg.
-func New(cfg Config) (*Service, error) { return &Service{cfg: cfg}, nil }
+// New returns a service. It fails only if the program was built with broken tables.
+func New(cfg Config) (*Service, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxSize <= 0 {
+		cfg.MaxSize = 25_000_000
+	}
+	if cfg.MaxOwnSize <= 0 {
+		cfg.MaxOwnSize = 5_000_000
+	}
+	if cfg.MaxTitle <= 0 {
+		cfg.MaxTitle = 200
+	}
+	if cfg.MaxDocuments <= 0 {
+		cfg.MaxDocuments = 20_000
+	}
+	if cfg.TraceEvery <= 0 {
+		cfg.TraceEvery = time.Hour
+	}
+	s := &Service{cfg: cfg}
+	return s, s.loadTypes()
+}
+
+// dataClass is the class of the data key that contents are sealed under, the
+// same as that of the records.
+const dataClass = "data"
 
 // Document is what is known of a filed document; its content is opened apart.
 type Document struct {
 	ID              string         // 26 lower-case letters and digits, random
-	Title           string         // at most Config.MaxTitle runes
+	Title           string         // one line
 	Type            string         // code of JDV_J07 (XDS typeCode)
-	Class           string         // code of TRE_A03 (XDS classCode), derived from Type
+	Class           string         // code of TRE_A03 (XDS classCode), derived from Type; may be empty
 	Date            time.Time      // of the act that it documents, to the day or better
-	Author          identity.Actor // who wrote it; zero if not known
+	Author          identity.Actor // who wrote it, as its filer says: a name to show, never a right; may be zero
 	FiledBy         identity.Actor // who put it here
 	Filed           time.Time      // UTC, to the millisecond
-	MIME            string         // media type, as found in the content
+	MIME            string         // one of MediaTypes, as found in the content
 	Filename        string         // without folder; may be empty
 	Size            int64          // bytes of the content
 	SHA256          [32]byte       // of the content
-	Confidentiality []string       // codes of JDV_J08, "N" first
+	Confidentiality []string       // codes of JDV_J08, one of N, R, V first
 	Source          string         // opaque reference to what it came from; may be empty
 }
 
 // NewDocument is what the one who files says of a document.
 type NewDocument struct {
-	Title           string
+	Title           string // 1 to Config.MaxTitle characters; white space is made single blanks
 	Type            string // code of JDV_J07
 	Date            time.Time
 	Author          identity.Actor
 	MIME            string // as declared; "" or application/octet-stream: as found
 	Filename        string
-	Confidentiality []string // default: N
-	// Source names the message part that it comes from, opaque, or is empty
-	// for a document that the filer brings themselves (then MaxOwnSize holds).
+	Confidentiality []string // codes of JDV_J08; default N
+	// Source names the message part that it comes from, opaque, at most 200
+	// bytes, or is empty for a document that the filer brings themselves.
 	Source string
 	// Again files the same Source once more, as a document of its own.
 	Again bool
 }
-
-// File puts a document into a space (consent.ActDossierFile). It reads content
-// to its end, seals it while it arrives, and returns when all is durable.
-//
-// The same Source with the same content, title, type and date again returns
-// the document that is there and changes nothing. The same Source otherwise
-// is errs.Conflict, with the document that is there, unless new.Again.
-// Other errors: errs.Invalid (title, type, date, media type, content that is not what it
-// says), errs.TooLarge, errs.Denied (the gate), errs.NotFound (no such space).
-func (s *Service) File(ctx context.Context, actor identity.Actor, space store.Owner, n NewDocument, content io.Reader) (Document, error) {
-	return Document{}, nil
-}
-
-// List returns the documents of a space that actor may see, the latest Date
-// first (consent.ActDossierList). Errors: errs.Denied.
-func (s *Service) List(ctx context.Context, actor identity.Actor, space store.Owner) ([]Document, error) {
-	return nil, nil
-}
-
-// Open returns a document and its content (consent.ActDossierRead), which the
-// caller closes. Errors: errs.NotFound, errs.Denied.
-func (s *Service) Open(ctx context.Context, actor identity.Actor, space store.Owner, id string) (Document, *Content, error) {
-	return Document{}, nil, nil
-}
-
-// Content is an opened document's content, unsealed as it is read. ReadAt may
-// be called by several goroutines.
-type Content struct {
-	r    *sealed.Reader
-	blob blob.Reader
-}
-
-// ReadAt reads at any place (io.ReaderAt); a damaged content is an error.
-func (c *Content) ReadAt(p []byte, off int64) (int, error) { return c.r.ReadAt(p, off) }
-
-// Size returns the content's length in bytes.
-func (c *Content) Size() int64 { return c.r.Size() }
-
-// Close frees the content.
-func (c *Content) Close() error { return c.blob.Close() }
-
-// Type is one kind of document.
-type Type struct {
-	Code    string // of JDV_J07, "11502-2"
-	System  string // OID of the code's system
-	Label   string // French, "CR d'examens biologiques"
-	LabelEN string // English where the house has one, else the French
-	Class   string // code of TRE_A03, "10"; "" where no table gives one
-}
-
-// Types returns the kinds of documents, in the order of their table. The
-// slice is the caller's.
-func (s *Service) Types() []Type { return nil }
-
-// Class is a category of documents (TRE_A03).
-type Class struct {
-	Code    string // "10"
-	Label   string // French, "Compte rendu"
-	LabelEN string // English
-}
-
-// Classes returns the categories, in the order of their table.
-func (s *Service) Classes() []Class { return nil }
-
-// Problem is what Verify found wrong.
-type Problem struct {
-	Document string // ID, "" if it is about the space
-	What     string
-}
-
-// Verify checks a space's documents: that each record decodes, and that its
-// content is there, whole and as it was filed.
-func (s *Service) Verify(ctx context.Context, space store.Owner) ([]Problem, error) { return nil, nil }
