@@ -17,12 +17,12 @@ type OID string
 const (
 	OIDNIR     OID = "1.2.250.1.213.1.4.8"  // a NIR
 	OIDNIA     OID = "1.2.250.1.213.1.4.9"  // a waiting number (numéro identifiant d'attente)
-	OIDTest    OID = "1.2.250.1.213.1.4.10" // test
-	OIDTestNIR OID = "1.2.250.1.213.1.4.11" // demonstration
+	OIDTestNIR OID = "1.2.250.1.213.1.4.10" // a test NIR
+	OIDTestNIA OID = "1.2.250.1.213.1.4.11" // a test waiting number
 )
 
 // Test reports whether the authority assigns test numbers alone.
-func (o OID) Test() bool { return o == OIDTest || o == OIDTestNIR }
+func (o OID) Test() bool { return o == OIDTestNIR || o == OIDTestNIA }
 
 // INS is a person's national health identity (identité nationale de santé):
 // the matricule, which is 13 characters and a key, with the authority that

@@ -63,7 +63,7 @@ func TestINS(t *testing.T) {
 	}
 	wrongKey := map[string]bool{"279035121518900": true, "279035121518989": true, "27903512151898": false, "x79035121518989": false}
 	never := map[string]bool{"279035121518900": false, "279035121518989": false}
-	for _, oid := range []identity.OID{identity.OIDTest, identity.OIDTestNIR} {
+	for _, oid := range []identity.OID{identity.OIDTestNIR, identity.OIDTestNIA} {
 		check(t, of(oid, true), wrongKey)
 		check(t, of(oid, false), never)
 	}
@@ -143,7 +143,7 @@ func sample(t testing.TB) record {
 	var r record
 	for _, err := range []error{
 		func() (err error) {
-			r.INS, err = identity.ParseINS("279035121518900", identity.OIDTest, identity.INSOptions{AllowTest: true})
+			r.INS, err = identity.ParseINS("279035121518900", identity.OIDTestNIR, identity.INSOptions{AllowTest: true})
 			return
 		}(),
 		r.NIR.UnmarshalBinary([]byte("184122A00400544")),
