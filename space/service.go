@@ -87,8 +87,11 @@ func (s *Service) bind(ctx context.Context, n New) (store.Owner, error) {
 // an error of kind NotFound; the work is the same for both. Whether the space
 // has been written, and is in a state to receive, is for Load to say.
 func (s *Service) ByINS(ctx context.Context, matricule string) (store.Owner, error) {
-	if len(matricule) > maxMatricule {
-		matricule = matricule[:maxMatricule] // no number is so long: not found, by the same way
+	switch { // no number is empty or so long: not found, by the same way
+	case matricule == "":
+		matricule = " "
+	case len(matricule) > maxMatricule:
+		matricule = matricule[:maxMatricule]
 	}
 	return s.cfg.Names.Find(ctx, kindINS, strings.ToUpper(matricule))
 }

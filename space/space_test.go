@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"pli/store"
 	"pli/store/bolt"
 	"pli/store/names"
+	"pli/store/sealed"
 )
 
 // house is a Service on a real store, with a clock that tests move.
@@ -55,7 +57,7 @@ func (h *house) add(n space.New) space.Space {
 
 func ins(t testing.TB, matricule string) identity.INS {
 	t.Helper()
-	v, err := identity.ParseINS(matricule, identity.OIDTest, identity.INSOptions{AllowTest: true})
+	v, err := identity.ParseINS(matricule, identity.OIDTestNIR, identity.INSOptions{AllowTest: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,5 +285,36 @@ func TestNewOwner(t *testing.T) {
 	a, b := space.NewOwner("s/"), space.NewOwner("s/")
 	if a == b || len(a) != 28 || !a.Valid() || !space.IsSpace(a) {
 		t.Errorf("%q, %q", a, b)
+	}
+}
+
+// A space whose keys are destroyed is as if it had never been.
+func TestADeletedSpaceIsGone(t *testing.T) { // A4
+	t.Parallel()
+	h := newHouse(t)
+	master, err := sealed.CreateMaster(filepath.Join(t.TempDir(), "master"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keysDB, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keysDB.Close() })
+	keys, err := sealed.OpenKeys(keysDB, master, sealed.KeysConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.db = sealed.New(h.db, keys, sealed.Config{})
+	h.spaces = h.service(h.db)
+	gone, stays := h.add(person(t, 1)), h.add(person(t, 2))
+	if err := keys.Destroy(t.Context(), gone.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.spaces.ByID(t.Context(), gone.ID); !errs.Is(err, errs.NotFound) {
+		t.Errorf("ByID: %v", err)
+	}
+	if all, err := h.spaces.List(t.Context(), "", 10); err != nil || len(all) != 1 || all[0] != stays {
+		t.Errorf("List: %v, %v", all, err)
 	}
 }
