@@ -1,9 +1,27 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 )
+
+// makeFolder makes a folder, and those above it that are missing, and returns
+// when their names are durable.
+func makeFolder(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir {
+		if err := makeFolder(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("bolt: %w", err)
+	}
+	return syncFolder(filepath.Dir(dir))
+}
 
 // syncFolder makes the names in a folder durable.
 func syncFolder(dir string) error {

@@ -51,8 +51,8 @@ type shard struct {
 // shards, one that lacks a file, and one on a file system known to damage it.
 func Open(cfg Config) (*DB, error) {
 	cfg = cfg.withDefaults()
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("bolt: %w", err)
+	if err := makeFolder(filepath.Clean(cfg.Dir)); err != nil {
+		return nil, err
 	}
 	if err := refuseFastCommit(cfg.Dir); err != nil {
 		return nil, err

@@ -305,32 +305,44 @@ func TestDestroyAll(t *testing.T) {
 	}
 }
 
-// TestDestroyedStaysDestroyed: a key that is being loaded while it is destroyed
-// does not come back from the cache.
+// late is a key store whose next view is followed by something else before it
+// returns.
+type late struct {
+	store.DB
+	then func()
+}
+
+func (l *late) View(ctx context.Context, owner store.Owner, fn func(store.Tx) error) error {
+	err := l.DB.View(ctx, owner, fn)
+	if then := l.then; then != nil {
+		l.then = nil
+		then()
+	}
+	return err
+}
+
+// TestDestroyedStaysDestroyed: a key that was being loaded while it was
+// destroyed does not come back from the cache.
 func TestDestroyedStaysDestroyed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	ctx := context.Background()
-	for i := range 20 {
-		owner := store.Owner(fmt.Sprint("s/", i))
-		var wg sync.WaitGroup
-		if _, err := h.keys.Key(ctx, owner, "data", true); err != nil {
-			t.Fatal(err)
+	if _, err := h.keys.Key(ctx, alice, "data", true); err != nil {
+		t.Fatal(err)
+	}
+	slow := &late{DB: h.keysDB}
+	keys, err := sealed.OpenKeys(slow, h.master, sealed.KeysConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow.then = func() {
+		if err := keys.Destroy(ctx, alice, "data"); err != nil {
+			t.Error(err)
 		}
-		fresh, err := sealed.OpenKeys(h.keysDB, h.master, sealed.KeysConfig{}) // nothing cached
-		if err != nil {
-			t.Fatal(err)
-		}
-		wg.Go(func() {
-			for range 50 {
-				fresh.Key(ctx, owner, "data", false)
-			}
-		})
-		if err := fresh.Destroy(ctx, owner, "data"); err != nil {
-			t.Fatal(err)
-		}
-		wg.Wait()
-		_, err = fresh.Key(ctx, owner, "data", true)
+	}
+	keys.Key(ctx, alice, "data", false) // loads, and is overtaken
+	for _, create := range []bool{false, true} {
+		_, err := keys.Key(ctx, alice, "data", create)
 		wantErr(t, err, sealed.ErrDestroyed)
 	}
 }

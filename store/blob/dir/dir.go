@@ -44,9 +44,9 @@ func Open(path string, cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: path, log: cfg.Log}
+	s := &Store{path: filepath.Clean(path), log: cfg.Log}
 	tmp := filepath.Join(path, temporary)
-	if err := os.MkdirAll(tmp, 0o700); err != nil {
+	if err := s.makeFolder(tmp); err != nil {
 		return nil, fmt.Errorf("dir: %w", err)
 	}
 	left, err := os.ReadDir(tmp)
@@ -197,16 +197,21 @@ func (w *writer) Abort() error {
 	return nil
 }
 
-// makeFolder makes a folder and those above it durable, up to the store's own.
+// makeFolder makes a folder, and those above it that are missing, and returns
+// when their names are durable.
 func (s *Store) makeFolder(folder string) error {
-	if _, ok := s.durable.Load(folder); ok || folder == s.path {
+	if _, ok := s.durable.Load(folder); ok {
 		return nil
 	}
 	above := filepath.Dir(folder)
-	if err := s.makeFolder(above); err != nil {
-		return err
+	err := os.Mkdir(folder, 0o700)
+	if errors.Is(err, os.ErrNotExist) && above != folder {
+		if err := s.makeFolder(above); err != nil {
+			return err
+		}
+		err = os.Mkdir(folder, 0o700)
 	}
-	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	if err := syncFolder(above); err != nil {
