@@ -447,3 +447,33 @@ func TestVerifyRecords(t *testing.T) {
 	}
 	h.must(h.db.Update(t.Context(), h.home.ID, func(tx store.Tx) error { return tx.Put(key, good) }))
 }
+
+// B7: a document that its holder is not to know of yet is neither listed nor
+// opened, in the words of one that is not there, and the trace does not name it.
+func TestInvisibleToPatient(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.filed(report("a"), pdf)
+	hidden := h.filed(report("b"), pdf)
+	h.must(h.db.Update(t.Context(), h.home.ID, func(tx store.Tx) error {
+		key := []byte("dossier/d/" + hidden.ID)
+		rec, err := store.Load[map[int]any](tx, key)
+		if err != nil {
+			return err
+		}
+		rec[12] = []string{"N", consent.InvisibleToPatient}
+		return store.Save(tx, key, rec)
+	}))
+	list, err := h.dossier.List(t.Context(), self(h.home), h.home.ID)
+	if err != nil || len(list) != 1 || list[0].ID == hidden.ID {
+		t.Errorf("%v %v", list, err)
+	}
+	_, err = h.content(self(h.home), hidden.ID)
+	_, none := h.content(self(h.home), strings.Repeat("a", 26))
+	if !errs.Is(err, errs.NotFound) || err.Error() != none.Error() {
+		t.Errorf("%v, and of none %v", err, none)
+	}
+	if got := h.trace(); got[len(got)-2] != "deny dossier.read " || got[len(got)-1] != "deny dossier.read " {
+		t.Errorf("%q", got)
+	}
+}

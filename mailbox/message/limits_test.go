@@ -34,6 +34,8 @@ func TestLimits(t *testing.T) {
 	}{
 		{"header", message.Limits{MaxHeaderBytes: 100}, "X: " + list("y", 93) + "\r\n\r\nbody", "X: " + list("y", 94) + "\r\n\r\nbody"},
 		{"header", message.Limits{}, "X: " + list("y", 1<<20-7) + "\r\n\r\nbody", "X: " + list("y", 1<<20-6) + "\r\n\r\nbody"},
+		{"header", message.Limits{MaxHeaderBytes: 60}, // lines that turn out to be body count for nothing
+			"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + list("--b\r\nBody\r\n", 99), "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + list("--b\r\nX: y\r\n", 99)},
 		{"parts", message.Limits{MaxParts: 5}, parts(5), parts(6)},
 		{"parts", message.Limits{MaxParts: 4}, messages(4), messages(5)},
 		{"parts", message.Limits{}, parts(10_000), parts(10_001)},

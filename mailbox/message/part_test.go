@@ -89,6 +89,7 @@ func TestText(t *testing.T) {
 	for name, c := range map[string]struct{ in, preview, text string }{
 		"plain":               {"\r\nBonjour,\r\n  à   vous \u00a0 \r\n", "Bonjour, à vous", "bonjour, a vous"},
 		"html":                {"Content-Type: text/html\r\n\r\n<title>no</title><style>p{}</style><p>R&eacute;sul<b>tats</b><br>du&nbsp;jour &lt;3 &unknown; &#233; &amp</p><!-- no --><script>no()</script>", "Résultats du jour <3 &unknown; é &amp", "resultats du jour <3 &unknown; e &amp"},
+		"open tag":            {"Content-Type: text/html\r\n\r\n1 < 2 <b >is <b bold <", "1 < 2 is <b bold <", "1 < 2 is <b bold <"},
 		"both say the same":   {alt + part("text/plain", "plain") + part("text/html", "<p>html</p>"), "plain", "plain"},
 		"plain says nothing":  {alt + part("text/plain", " \r\n") + part("text/html", "<p>html</p>"), "html", "html"},
 		"html in a related":   {alt + part("text/plain", "plain") + "--b\r\nContent-Type: multipart/related; boundary=c\r\n\r\n--c\r\nContent-Type: text/html\r\n\r\nhtml\r\n--c--\r\n", "plain", "plain"},
