@@ -146,6 +146,23 @@ func BenchmarkFetchBodies(b *testing.B) {
 	}
 }
 
+// BenchmarkFetchList lists 1 000 messages by one command, as a client does when
+// it opens a mailbox.
+func BenchmarkFetchList(b *testing.B) {
+	const n = 1000
+	h := newHouse(b)
+	w := h.login()
+	w.conn.SetDeadline(time.Time{})
+	for i := range n {
+		w.append("INBOX", letter(fmt.Sprint(i), "x"))
+	}
+	w.ok("SELECT INBOX")
+	for b.Loop() {
+		w.ok("FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)")
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/message")
+}
+
 // BenchmarkSignIn opens a connection, signs in and leaves.
 func BenchmarkSignIn(b *testing.B) {
 	h := newHouse(b)

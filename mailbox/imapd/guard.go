@@ -1,11 +1,10 @@
 package imapd
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"io"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -33,8 +32,9 @@ type guard struct {
 	msg      incoming  // APPEND's message
 	ended    bool
 
-	mu       sync.Mutex // what follows, and writing
-	tag      string     // of the command that runs
+	mu       sync.Mutex    // what follows, and writing
+	gather   *bufio.Writer // answers of a FETCH, not sent yet
+	tag      string        // of the command that runs
 	name     string
 	entered  bool // the command has reached the session
 	muted    bool // the library's greeting is not for the client
@@ -51,6 +51,9 @@ func (g *guard) begin() { g.signInBy = g.srv.cfg.Now().Add(g.srv.cfg.SignInTimeo
 
 // Read implements net.Conn for the library.
 func (g *guard) Read(p []byte) (int, error) {
+	if err := g.flush(); err != nil {
+		return 0, g.failed(err)
+	}
 	for len(p) > 0 {
 		if len(g.out) > 0 {
 			n := copy(p, g.out)
@@ -203,42 +206,33 @@ func (g *guard) nextLine(buf []byte) error {
 	return nil
 }
 
-// failed ends the connection for err, telling the client why where it is the
-// client's doing.
-func (g *guard) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	g.ended, g.in, g.out = true, nil, nil
-	var v *violation
-	var ne net.Error
-	switch {
-	case errors.As(err, &v):
-		g.mu.Lock()
-		answer := "* BYE " + v.text + "\r\n"
-		if v.status != "" && g.tag != "" {
-			answer = g.tag + " " + v.status + " " + v.text + "\r\n" + answer
-		}
-		g.sayLocked(answer)
-		g.mu.Unlock()
-		g.linger()
-	case errors.As(err, &ne) && ne.Timeout():
-		g.say("* BYE Timeout\r\n")
-	}
-	return io.EOF
+// await notes that the guard waits for the client; false if the server is
+// going down.
+func (g *guard) await() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.awaiting = !g.closing
+	return g.awaiting
 }
 
-// linger closes our half and lets what the client still sends run out for a
-// moment: closing at once would reset the connection, and the client might
-// never see why. Not one byte of it is looked at.
-func (g *guard) linger() {
-	g.tls.CloseWrite()
-	raw := g.tls.NetConn()
-	raw.SetReadDeadline(g.srv.cfg.Now().Add(lingerTime))
-	io.CopyN(io.Discard, raw, lingerBytes)
+func (g *guard) awaited() {
+	g.mu.Lock()
+	g.awaiting = false
+	g.mu.Unlock()
 }
 
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 1 << 20
-)
+// asked reports whether the library has asked the client for a bare line.
+func (g *guard) asked() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	was := g.invited
+	g.invited = false
+	return was
+}
+
+// command returns the name of the command that runs.
+func (g *guard) command() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.name
+}

@@ -13,6 +13,7 @@
 package imapd
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -45,6 +46,7 @@ type Config struct {
 	Log    *slog.Logger     // required
 
 	MaxConnections int // open at once: 16 384
+	MaxSigningIn   int // of these, not signed in yet: 1 024
 	MaxPerAddress  int // of one address (IPv6: one /64): 2 048
 	MaxPerAccount  int // signed in to one account: 1 024
 
@@ -81,6 +83,7 @@ func set[T int | int64 | time.Duration](v *T, def T) {
 // withDefaults returns c with its zero limits replaced.
 func (c Config) withDefaults() Config {
 	set(&c.MaxConnections, 16_384)
+	set(&c.MaxSigningIn, 1_024)
 	set(&c.MaxPerAddress, 2_048)
 	set(&c.MaxPerAccount, 1_024)
 	set(&c.MaxPreAuth, 8<<10)
@@ -115,6 +118,7 @@ type Server struct {
 	stop     context.CancelFunc
 	throttle *throttle
 	limits   *limits
+	gather   sync.Pool // of *bufio.Writer
 
 	mu        sync.Mutex
 	closing   bool
@@ -139,6 +143,7 @@ func New(cfg Config) (*Server, error) {
 		guards:    make(map[*guard]struct{}),
 		idle:      make(chan struct{}),
 	}
+	s.gather.New = func() any { return bufio.NewWriterSize(nil, gatherSize) }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.admitCtx, s.stop = context.WithCancel(s.ctx)
 	s.inner = imapserver.New(&imapserver.Options{

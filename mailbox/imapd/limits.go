@@ -10,7 +10,7 @@ import (
 
 // limits counts connections by address and by account.
 type limits struct {
-	max, maxAddr, maxAccount int
+	max, maxSigningIn, maxAddr, maxAccount int
 
 	mu       sync.Mutex
 	open     int
@@ -21,7 +21,7 @@ type limits struct {
 
 func newLimits(cfg Config) *limits {
 	return &limits{
-		max: cfg.MaxConnections, maxAddr: cfg.MaxPerAddress, maxAccount: cfg.MaxPerAccount,
+		max: cfg.MaxConnections, maxSigningIn: cfg.MaxSigningIn, maxAddr: cfg.MaxPerAddress, maxAccount: cfg.MaxPerAccount,
 		addrs: make(map[netip.Addr]int), accounts: make(map[store.Owner]int),
 	}
 }
@@ -30,7 +30,7 @@ func newLimits(cfg Config) *limits {
 func (l *limits) enter(addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= l.max || l.addrs[addr] >= l.maxAddr {
+	if l.open >= l.max || l.open-l.signedIn >= l.maxSigningIn || l.addrs[addr] >= l.maxAddr {
 		return false
 	}
 	l.open++

@@ -117,6 +117,25 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 	h.dial()
 }
 
+// Those who have not signed in take no place of those who have.
+func TestConnectionsNotSignedIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(cfg *imapd.Config) { cfg.MaxSigningIn, cfg.MaxConnections = 2, 4 })
+	h.login()
+	h.login()
+	h.dial()
+	waiting := h.dial()
+	full := func() {
+		t.Helper()
+		if _, err := tls.Dial("tcp", h.imaps, h.tlsConfig()); err == nil {
+			t.Error("one connection too many got through")
+		}
+	}
+	full()
+	waiting.ok("LOGIN %s %s", h.user, h.pass)
+	full() // now the four of all
+}
+
 func TestConnectionsOfAnAccount(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(cfg *imapd.Config) { cfg.MaxPerAccount = 2 })

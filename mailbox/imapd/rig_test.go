@@ -36,13 +36,14 @@ import (
 
 // house is a mail server on real stores, with one member and both ports open.
 type house struct {
-	t    testing.TB
-	db   store.DB
-	mail *mailbox.Service
-	door *signin.Service
-	srv  *imapd.Server
-	pool *x509.CertPool
-	der  []byte // the server's certificate
+	t     testing.TB
+	db    store.DB
+	mail  *mailbox.Service
+	names *names.Names
+	door  *signin.Service
+	srv   *imapd.Server
+	pool  *x509.CertPool
+	der   []byte // the server's certificate
 
 	imaps, imap string // addresses
 	owner       store.Owner
@@ -90,8 +91,9 @@ func (h *house) ground() {
 	blobs := get(dir.Open(filepath.Join(folder, "blobs"), dir.Config{}))(h)
 	gate := consent.NewGate(consent.Config{DB: h.db, Now: time.Now, Log: quiet()})
 	h.mail = mailbox.New(mailbox.Config{DB: h.db, Blobs: blobs, Gate: gate, Hub: notify.NewHub(), Now: time.Now, Log: quiet()})
+	h.names = names.New(h.db, master.Derive("names"))
 	h.door = get(signin.New(signin.Config{
-		DB: h.db, Names: names.New(h.db, master.Derive("names")), Server: master.Derive("slots"),
+		DB: h.db, Names: h.names, Server: master.Derive("slots"),
 		Sender: nobody{}, Now: time.Now, Log: quiet(),
 	}))(h)
 }
