@@ -192,6 +192,9 @@ func (l *link) parseChunk(arg string) (*chunk, bool) {
 // whether the link lives.
 func (l *link) discardChunk() bool {
 	b := &body{l: l, bdat: true, discard: l.s.cfg.Limits.MaxDiscard}
+	if int64(l.in.Buffered()) < l.chunk.left && !l.flush() {
+		return false
+	}
 	l.wire.message()
 	return b.drain()
 }

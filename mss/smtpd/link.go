@@ -195,7 +195,8 @@ func (l *link) lineBuffered() bool {
 func (l *link) readFailed(err error) {
 	switch {
 	case !timedOut(err):
-		l.die()
+		l.flush() // whoever only stopped sending still hears what was done
+		l.end()
 	case l.s.draining.Load():
 		l.bye("421 4.3.2 shutting down; come back later")
 	default:
@@ -280,7 +281,12 @@ func (l *link) takeReply(line []byte) {
 		l.drop354 = false
 		return
 	}
-	l.out = append(l.out, line...)
+	for _, c := range line { // the library repeats what clients say
+		if (c < ' ' || c > '~') && c != '\r' && c != '\n' {
+			c = '?' // RFC 5321 4.2
+		}
+		l.out = append(l.out, c)
+	}
 	if len(l.out) > maxOut {
 		l.flush()
 	}
