@@ -77,12 +77,14 @@ func (v *visit) box() error {
 		return err
 	}
 	page := v.turn(&p, len(uids))
-	err = view.Messages(v.r.Context(), uids[page.from:page.to], true, func(m mailbox.Message) error {
-		p.Rows = append(p.Rows, v.row(&p, m))
-		return nil
-	})
-	if err != nil {
-		return err
+	if page.from < page.to { // to Messages, no UIDs are all of them
+		err = view.Messages(v.r.Context(), uids[page.from:page.to], true, func(m mailbox.Message) error {
+			p.Rows = append(p.Rows, v.row(&p, m))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return v.renderTitled(200, "box", p.Name, "mail", p)
 }
@@ -103,10 +105,26 @@ func (v *visit) found(view *mailbox.View, p *boxPage) ([]mailbox.UID, error) {
 		}
 		return uids, nil
 	}
-	// Every word must be somewhere in the message.
-	uids, err := view.Search(v.r.Context(), mailbox.Criteria{Text: strings.Fields(p.Query)})
+	uids, err := view.Search(v.r.Context(), criteria(p.Query))
 	slices.Reverse(uids)
 	return uids, err
+}
+
+// criteria asks that every word be in the subject, the text, or the names and
+// addresses of a message; not in the rest of its header, which nobody sees.
+func criteria(query string) mailbox.Criteria {
+	in := func(field, word string) mailbox.Criteria {
+		return mailbox.Criteria{Header: []mailbox.HeaderMatch{{Name: field, Value: word}}}
+	}
+	either := func(a, b mailbox.Criteria) mailbox.Criteria {
+		return mailbox.Criteria{Or: [][2]mailbox.Criteria{{a, b}}}
+	}
+	var c mailbox.Criteria
+	for _, word := range strings.Fields(query) {
+		people := either(in("From", word), either(in("To", word), in("Cc", word)))
+		c.Or = append(c.Or, [2]mailbox.Criteria{either(in("Subject", word), people), {Body: []string{word}}})
+	}
+	return c
 }
 
 // span is the part of a list that a page shows.
@@ -162,7 +180,7 @@ func (v *visit) row(p *boxPage, m mailbox.Message) row {
 	}
 	r.Who = v.people(people)
 	r.Initials, r.Tint = initials(r.Who), tint(people)
-	r.Subject = subject(m.Index)
+	r.Subject = v.subject(m.Index)
 	r.Preview = m.Index.Preview
 	for _, part := range m.Index.Attachments() {
 		if part.Type == "text" && part.Subtype == "calendar" {
@@ -195,8 +213,19 @@ func personName(a message.Address) string {
 	return a.String()
 }
 
-// subject returns a message's subject as pages show it.
-func subject(ix *message.Index) string { return strings.TrimSpace(ix.Envelope.Subject) }
+// subject returns a message's subject as pages show it: without the mark of
+// ECO.2.1.3, which is for machines, and with words for the one that ends an
+// exchange.
+func (v *visit) subject(ix *message.Index) string {
+	s := strings.TrimSpace(ix.Envelope.Subject)
+	if s == "[FIN]" {
+		return v.say("letter.fin")
+	}
+	if rest, ok := strings.CutPrefix(s, "XDM/1.0/DDM+"); ok && rest != "" {
+		return rest
+	}
+	return s
+}
 
 // has reports whether flag is among flags, whatever its case.
 func has(flags []mailbox.Flag, flag mailbox.Flag) bool {

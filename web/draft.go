@@ -26,7 +26,7 @@ func (v *visit) draftForm() error {
 	for _, a := range env.To {
 		to = append(to, a.String())
 	}
-	p.To, p.Subject, p.Back = strings.Join(to, ", "), subject(o.Index), "/mail/drafts"
+	p.To, p.Subject, p.Back = strings.Join(to, ", "), strings.TrimSpace(env.Subject), "/mail/drafts"
 	if len(env.To) == 1 && len(env.InReplyTo) > 0 {
 		p.Fixed, p.ToName = true, personName(env.To[0])
 	}

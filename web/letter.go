@@ -2,11 +2,11 @@ package web
 
 import (
 	"html/template"
+	"strconv"
 	"strings"
 	"time"
 
 	"pli/identity"
-	"pli/internal/errs"
 	"pli/mailbox"
 	"pli/mailbox/message"
 	"pli/web/ical"
@@ -103,7 +103,7 @@ func (v *visit) letter() error {
 func (v *visit) letterHead(o *opened) *letterPage {
 	env := o.Index.Envelope
 	p := &letterPage{
-		Href: o.href(""), Slug: o.slug, BoxName: v.boxName(o.view.Box()), UID: uint32(o.uid), Subject: subject(o.Index),
+		Href: o.href(""), Slug: o.slug, BoxName: v.boxName(o.view.Box()), UID: uint32(o.uid), Subject: v.subject(o.Index),
 		Damaged: o.Damaged, Filed: has(o.Flags, flagFiled), Answered: has(o.Flags, mailbox.Answered),
 		At: o.Date.In(v.Zone), Plain: v.r.URL.Query().Get("as") == "text",
 	}
@@ -157,7 +157,7 @@ func (v *visit) exchange(o *opened, p *letterPage) error {
 		p.CanReply = true
 		return nil
 	}
-	contact, found, err := v.contact(o.Index)
+	contact, found, err := v.contact(o)
 	if err != nil || !found {
 		return err
 	}
@@ -223,18 +223,10 @@ func blocksOf(s string) []block {
 	return out
 }
 
-// frameClass sizes a frame for about so many lines: without script it cannot
-// grow with its content.
+// frameClass sizes a frame for about so many lines, in steps of 100 pixels:
+// without script it cannot grow with its content.
 func frameClass(lines int) string {
-	switch {
-	case lines <= 6:
-		return "frame-s"
-	case lines <= 16:
-		return "frame-m"
-	case lines <= 32:
-		return "frame-l"
-	}
-	return "frame-xl"
+	return "frame-" + strconv.Itoa(min(10, max(2, (lines*29+139)/100)))
 }
 
 // maxEvents is how many appointments of one message are shown.
@@ -268,28 +260,3 @@ func (v *visit) events3(body *mailbox.Body, o *opened, r *reading) []event {
 	}
 	return out
 }
-
-// contact returns the exchange that an answer to a message would go to.
-func (v *visit) contact(ix *message.Index) (exchangeView, bool, error) {
-	list, err := v.exchanges()
-	if err != nil {
-		return exchangeView{}, false, err
-	}
-	// Reply-To first: the rules of the exchange say whether it counts, by
-	// having opened it or not.
-	for _, a := range append(append([]message.Address(nil), ix.Envelope.ReplyTo...), ix.Envelope.From...) {
-		addr, err := identity.ParseAddress(a.String())
-		if err != nil {
-			continue
-		}
-		for _, e := range list {
-			if e.Mailbox.Key() == addr.Key() {
-				return e, true, nil
-			}
-		}
-	}
-	return exchangeView{}, false, nil
-}
-
-// errDamaged is told where a message's text does not open.
-var errDamaged = sorry(errs.New(errs.Internal, "damaged message"), "err.damaged")

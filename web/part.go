@@ -6,8 +6,10 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
+	"pli/dossier"
 	"pli/internal/errs"
 	"pli/mailbox/message"
 	"pli/web/safehtml"
@@ -72,19 +74,26 @@ func (v *visit) fileOf(o *opened, p piece) file {
 		f.Open, f.Inline = o.href("/open/"+p.path), o.href("/part/"+p.path)
 		f.Picture = f.Kind == kindPicture
 	}
-	if v.isHolder() && f.Kind != kindMail && f.Kind != kindArchive && f.Kind != kindOther || v.isHolder() && fileable(p.part) {
+	if v.isHolder() && fileable(p.part.MediaType(), f.Name) {
 		f.File = o.href("/file/" + p.path)
 	}
 	return f
 }
 
-// fileable reports whether the dossier may take a part that pages cannot show.
-func fileable(p *message.Part) bool {
-	switch p.MediaType() {
-	case "application/rtf", "text/rtf", "image/tiff", "text/xml", "application/xml":
-		return true
+// fileable reports whether the dossier may take a file: only filing it tells
+// for sure.
+func fileable(mediaType, name string) bool {
+	switch mediaType {
+	case "application/octet-stream":
+		mediaType, _, _ = strings.Cut(fileTypes[strings.ToLower(path.Ext(name))], ";")
+	case "text/rtf":
+		mediaType = "application/rtf"
+	case "application/xml":
+		mediaType = "text/xml"
+	case "image/jpg", "image/pjpeg":
+		mediaType = "image/jpeg"
 	}
-	return false
+	return slices.Contains(dossier.MediaTypes(), mediaType)
 }
 
 // decodedSize returns about how many bytes a part has once decoded.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pli/web/words"
 )
@@ -27,6 +28,7 @@ type pages struct {
 type view struct {
 	Lang     words.Lang
 	Title    string
+	Page     string // its template
 	Section  string // which part of the portal: "mail", "dossier", "trace", "account"
 	SignedIn bool
 	Holder   bool
@@ -36,8 +38,9 @@ type view struct {
 	Note     *note
 	Boxes    []boxLink
 	Others   []langChoice
-	Live     bool // listens for new messages
-	Data     any  // the page's own
+	Live     bool   // listens for new messages
+	Refresh  string // the page asks for this address at once
+	Data     any    // the page's own
 }
 
 // langChoice is a link to the page in another language.
@@ -88,6 +91,7 @@ func (s *Server) funcs(l words.Lang) template.FuncMap {
 		"size":    func(n int64) string { return words.Size(l, n) },
 		"int":     func(n uint32) int { return int(n) },
 		"dict":    dict,
+		"breaks":  breaks,
 	}
 }
 
@@ -103,7 +107,7 @@ func (v *visit) renderStatus(status int, page, titleKey, section string, data an
 
 // renderTitled is renderStatus with a title that is no sentence of the book.
 func (v *visit) renderTitled(status int, page, title, section string, data any) error {
-	m := view{Lang: v.lang, Title: title, Section: section, CSRF: v.csrfToken(), Data: data}
+	m := view{Lang: v.lang, Title: title, Page: page, Section: section, CSRF: v.csrfToken(), Data: data}
 	if v.session != nil {
 		m.SignedIn, m.Holder = true, v.isHolder()
 		m.Name = v.session.Actor.Name
@@ -113,6 +117,9 @@ func (v *visit) renderTitled(status int, page, title, section string, data any) 
 		if section == "mail" {
 			m.Boxes = v.boxLinks()
 		}
+	}
+	if page == "again" {
+		m.Refresh, _ = data.(string)
 	}
 	for _, l := range words.Langs() {
 		if l != v.lang {
@@ -137,7 +144,7 @@ func initials(name string) string {
 	var out []rune
 	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return r == ' ' || r == '-' || r == '\'' }) {
 		r := []rune(word)
-		if strings.HasSuffix(word, ".") || word == "Dr" || word == "Pr" || word == "Mme" || len(r) == 0 {
+		if strings.HasSuffix(word, ".") || word == "Dr" || word == "Pr" || word == "Mme" || !unicode.IsUpper(r[0]) && !unicode.IsDigit(r[0]) {
 			continue
 		}
 		if out = append(out, r[0]); len(out) == 2 {
@@ -154,4 +161,9 @@ func dict(pairs ...any) map[string]any {
 		m[fmt.Sprint(pairs[i])] = pairs[i+1]
 	}
 	return m
+}
+
+// breaks lets a long name break after its underscores.
+func breaks(s string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(s), "_", "_<wbr>")) // escaped
 }

@@ -68,6 +68,8 @@ func (v *visit) static() error {
 	h.Set("Content-Type", f.mediaType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Content-Length", strconv.Itoa(len(f.content)))
+	// The frame of a letter has an origin of its own, and needs its style.
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	if v.r.Method == http.MethodHead {
 		return nil
 	}

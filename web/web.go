@@ -113,6 +113,7 @@ type Server struct {
 	cleaner *safehtml.Cleaner
 	uploads chan struct{} // a place for each message with files on its way
 	streams streams
+	known   known
 	mux     *http.ServeMux
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"pli/identity"
 	"pli/mailbox/message"
-	"pli/mss"
 	"pli/web/compose"
 	"pli/web/words"
 )
@@ -31,41 +30,13 @@ type writePage struct {
 	Back      string
 }
 
-// exchangeView is an exchange as pages show it.
-type exchangeView struct {
-	mss.Exchange
-	Role string
-}
-
-// exchanges lists whom the holder may write to, and who has ended it.
-func (v *visit) exchanges() ([]exchangeView, error) {
-	list, err := v.MSS.Exchanges(v.r.Context(), v.session.Actor, v.space())
-	if err != nil {
-		return nil, err
-	}
-	out := make([]exchangeView, len(list))
-	for i, e := range list {
-		out[i] = exchangeView{Exchange: e}
-		if m, err := v.Directory.Lookup(v.r.Context(), e.Mailbox); err == nil {
-			out[i].Role = v.profession(m.Actor)
-			if out[i].Name == "" {
-				out[i].Name = m.Label
-			}
-		}
-		if out[i].Name == "" {
-			out[i].Name = e.Mailbox.String()
-		}
-	}
-	return out, nil
-}
-
 // newPage returns an empty form.
 func (v *visit) newPage() (*writePage, error) {
 	p := &writePage{MaxFiles: v.MaxFiles, FileBytes: v.MaxFileBytes, MayEnd: !v.isHolder(), Back: "/mail/inbox"}
 	if !v.isHolder() {
 		return p, nil
 	}
-	list, err := v.exchanges()
+	list, err := v.exchanges(nil)
 	for _, e := range list {
 		if e.Open {
 			p.Contacts = append(p.Contacts, e)
@@ -106,13 +77,13 @@ func (v *visit) replyForm() error {
 	if err != nil {
 		return err
 	}
-	to, name, err := v.answerTo(o.Index)
+	to, name, err := v.answerTo(o)
 	if err != nil {
 		return err
 	}
 	p.To, p.ToName, p.Fixed = to, name, true
 	p.ReplyBox, p.ReplyUID = o.slug, v.r.PathValue("uid")
-	p.Subject, p.Back = compose.ReplySubject(subject(o.Index)), o.href("")
+	p.Subject, p.Back = compose.ReplySubject(v.subject(o.Index)), o.href("")
 	quoted, err := v.quote(o)
 	if err != nil {
 		return err
@@ -123,14 +94,14 @@ func (v *visit) replyForm() error {
 
 // answerTo returns the address that an answer goes to, and its name: that of
 // the exchange for a holder, Reply-To or From for a professional.
-func (v *visit) answerTo(ix *message.Index) (address, name string, err error) {
+func (v *visit) answerTo(o *opened) (address, name string, err error) {
 	if v.isHolder() {
-		e, found, err := v.contact(ix)
+		e, found, err := v.contact(o)
 		if err != nil || found {
 			return e.Mailbox.String(), e.Name, err
 		}
 	}
-	list := append(append([]message.Address(nil), ix.Envelope.ReplyTo...), ix.Envelope.From...)
+	list := append(append([]message.Address(nil), o.Index.Envelope.ReplyTo...), o.Index.Envelope.From...)
 	if len(list) == 0 {
 		return "", "", nil
 	}
