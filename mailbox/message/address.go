@@ -1,6 +1,10 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
 
 // ParseAddresses reads an address list (RFC 5322 3.4, RFC 6532), leniently, at
 // most max addresses of it. Names are decoded; groups are flattened.
@@ -33,6 +37,9 @@ func parseAddresses(v []byte, max int) []Address {
 			r.comment = bytes.TrimSuffix(v[i+1:i+n], []byte{')'})
 			i += n
 		case '<':
+			if r.angle { // <a@b> <c@d>: nobody may take one for the other
+				r.emit()
+			}
 			n := angleEnd(v[i:])
 			r.spec, r.angle = bytes.Trim(v[i:i+n], "<>"), true
 			i += n
@@ -101,7 +108,7 @@ func (r *addressReader) emit() {
 			name, local = local[:i], local[i+1:]
 		}
 		a.Name = decodeText(bytes.TrimSpace(name))
-		a.Mailbox, a.Host = clean(local), cleanHost(r.phrase[r.at+1:])
+		a.Mailbox, a.Host = cleanSpec(local), cleanHost(r.phrase[r.at+1:])
 	default:
 		a.Mailbox = decodeText(bytes.TrimSpace(r.phrase))
 	}
@@ -146,14 +153,14 @@ func splitSpec(v []byte) (local, host string) {
 		text, rest := quoted(v)
 		rest = bytes.TrimSpace(rest)
 		if len(rest) > 0 && rest[0] == '@' {
-			return clean(text), cleanHost(rest[1:])
+			return cleanSpec(text), cleanHost(rest[1:])
 		}
 	}
 	i := bytes.LastIndexByte(v, '@')
 	if i < 0 {
-		return clean(v), ""
+		return cleanSpec(v), ""
 	}
-	return clean(bytes.TrimSpace(v[:i])), cleanHost(v[i+1:])
+	return cleanSpec(bytes.TrimSpace(v[:i])), cleanHost(v[i+1:])
 }
 
 // cleanHost returns a domain without white space.
@@ -161,7 +168,23 @@ func cleanHost(v []byte) string {
 	if v = bytes.TrimSpace(v); bytes.IndexByte(v, ' ') >= 0 {
 		v = bytes.ReplaceAll(v, []byte{' '}, nil)
 	}
-	return clean(v)
+	return cleanSpec(v)
+}
+
+// cleanSpec returns part of an address as UTF-8 text of one line. What clean
+// leaves out becomes U+FFFD here: an address that had it must not become
+// another one's.
+func cleanSpec(v []byte) string {
+	s := string(guess(v))
+	if !strings.ContainsFunc(s, invisible) {
+		return s
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if invisible(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s))
 }
 
 // withoutComments returns v without its comments (RFC 5322 3.2.2); a

@@ -115,9 +115,15 @@ func clean(b []byte) string {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
 			return ' '
-		case r < ' ' || r >= 0x7F && r < 0xA0, r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0xFEFF:
+		case invisible(r):
 			return -1
 		}
 		return r
 	}, string(guess(b))))
+}
+
+// invisible reports whether r is a control character or one that changes the
+// direction of writing.
+func invisible(r rune) bool {
+	return r < ' ' || r >= 0x7F && r < 0xA0 || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0xFEFF
 }

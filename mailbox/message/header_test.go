@@ -43,6 +43,8 @@ func TestAddresses(t *testing.T) {
 		{`"=?iso-8859-1?Q?Andr=E9?= P" <a@x.test>`, `André P|a@x.test`},
 		{`François <françois@exemple.test>`, `François|françois@exemple.test`},
 		{"Fran\xe7ois <f@x.test>", `François|f@x.test`},
+		{`<a@good.test> <b@evil.test>`, `|a@good.test, |b@evil.test`},
+		{"<a@go\x00od.test>, a@go\x01od.test, a\u202Eb@x.test", "|a@go\uFFFDod.test, |a@go\uFFFDod.test, |a\uFFFDb@x.test"},
 		{"Jean\u202Efdp <j@x.test>", `Jeanfdp|j@x.test`},
 		{"=?utf-8?Q?a=0D=0ABcc:_x=40y?= <j@x.test>", `a  Bcc: x@y|j@x.test`},
 	} {
