@@ -246,6 +246,11 @@ func TestARemovalIsFinishedAfterACrash(t *testing.T) {
 		t.Fatalf("delete: %v", err)
 	}
 	b.Close()
+	for range 2 { // a session that has not heard yet
+		if _, err := v.Store(ctx, []mailbox.UID{2000}, mailbox.FlagsAdd, []mailbox.Flag{mailbox.Seen}, 0); !errs.Is(err, errs.NotFound) {
+			t.Errorf("a write to a dying folder: %v", err)
+		}
+	}
 	if problems, err := h.mail.Verify(ctx, paule.owner); err != nil || len(problems) > 0 {
 		t.Errorf("between: %v %v", problems, err)
 	}
@@ -259,4 +264,34 @@ func TestARemovalIsFinishedAfterACrash(t *testing.T) {
 	if got := h.read(paule.view(again, "Archive"), 1); got != sized(100_000) {
 		t.Error("the copy elsewhere was damaged")
 	}
+}
+
+// Any name at all is refused, or found again under the one spelling it was given.
+func FuzzNamesOfFolders(f *testing.F) {
+	for _, name := range []string{"a", "INBOX", "inbox/x", "É", "E\u0301", "a/b/c/", "a//b", "\\Sent", "a\xff", "\u2028", " "} {
+		f.Add(name)
+	}
+	h := newHouse(f)
+	a := h.person("paule").open()
+	f.Fuzz(func(t *testing.T, name string) {
+		ctx := t.Context()
+		if err := a.Create(ctx, name, ""); err != nil {
+			if k := errs.KindOf(err); k != errs.Invalid && k != errs.TooLarge && k != errs.Conflict {
+				t.Fatalf("create %q: %v", name, err)
+			}
+			return
+		}
+		b, err := a.Box(ctx, strings.TrimSuffix(name, "/"))
+		if err != nil {
+			t.Fatalf("%q is not found: %v", name, err)
+		}
+		if err := a.Create(ctx, b.Name, ""); !errs.Is(err, errs.Conflict) {
+			t.Fatalf("%q, made from %q, again: %v", b.Name, name, err)
+		}
+		for up := b.Name; up != ""; up = up[:max(0, strings.LastIndex(up, "/"))] {
+			if up != mailbox.Inbox {
+				a.Delete(ctx, up)
+			}
+		}
+	})
 }

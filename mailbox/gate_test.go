@@ -115,6 +115,11 @@ func TestReadingASpaceIsTraced(t *testing.T) {
 	if got := len(paule.trace()); got != 4 {
 		t.Errorf("%d lines: displayed again is no line", got)
 	}
+	done, err := v.Store(ctx, []mailbox.UID{3, 4}, mailbox.FlagsAdd, seen, v.Box().HighestModSeq) // RFC 7162 3.1.3
+	h.must(err)
+	if len(done) != 2 || len(paule.trace()) != 6 {
+		t.Errorf("a conditional display: %v, %d lines", done, len(paule.trace()))
+	}
 	store(mailbox.FlagsAdd) // all
 	if got := paule.trace(); len(got) != 4+38 || v.Box().Unseen != 0 {
 		t.Errorf("%d lines, %d unseen", len(got), v.Box().Unseen)

@@ -200,6 +200,26 @@ func TestALargeMessageIsNeverHeldWhole(t *testing.T) {
 	}
 }
 
+// The cache's bound is real: what is kept of many messages is not more.
+func TestIndexCacheHoldsNoMore(t *testing.T) {
+	const bound = 100_000
+	h := newHouse(t, func(c *mailbox.Config) { c.IndexCache = bound })
+	paule := h.person("paule")
+	h.deliver(letter(strings.Repeat("a long subject ", 60), "text"), paule)
+	a := paule.open()
+	v := paule.view(a, mailbox.Inbox)
+	for range 60 {
+		h.deliver(letter(strings.Repeat("a long subject ", 600), "text"), paule)
+	}
+	v.Poll(true)
+	before := heap()
+	h.list(v)
+	if grown := heap() - before; grown > 2*bound {
+		t.Errorf("%d bytes are kept, %d are allowed", grown, bound)
+	}
+	h.list(v)
+}
+
 // broken reads some bytes, then fails.
 type broken struct{ left int }
 

@@ -412,11 +412,11 @@ func (g *play) step() {
 
 func TestTheMailboxIsItsModel(t *testing.T) {
 	t.Parallel()
-	steps := 1500
+	steps := 1000
 	if testing.Short() {
 		steps = 200
 	}
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, func(c *mailbox.Config) { c.InlineMax, c.MaxExpungeLog, c.IndexCache = 1500, 20, 8<<10 })

@@ -1,6 +1,8 @@
 package mailbox_test
 
 import (
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -156,5 +158,45 @@ func TestALetterIsDeliveredOnce(t *testing.T) {
 	s.Discard()
 	if v := paule.view(paule.open(), mailbox.Inbox); v.Len() != 1 {
 		t.Errorf("%d messages", v.Len())
+	}
+}
+
+// A large body is one blob for each recipient, there as long as any box has it.
+func TestLargeBodiesLiveAsLongAsTheirMessages(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	paule, rose := h.person("paule"), h.person("rose")
+	raw := sized(3_000_000)
+	h.deliver(raw, paule, rose)
+	if n := len(h.blobIDs()); n != 2 {
+		t.Fatalf("%d blobs for two recipients", n)
+	}
+	v := paule.view(paule.open(), mailbox.Inbox)
+	body, err := v.Open(ctx, 1)
+	h.must(err)
+	defer body.Close()
+	part := make([]byte, 1000)
+	for _, off := range []int64{0, 65_000, 1_234_567, int64(len(raw)) - 1000} {
+		if _, err := body.ReadAt(part, off); err != nil && !errors.Is(err, io.EOF) || string(part) != raw[off:off+1000] {
+			t.Errorf("at %d: %v", off, err)
+		}
+	}
+	_, err = v.Copy(ctx, nil, "Archive")
+	h.must(err)
+	expunge(t, v, 1)
+	if n := len(h.blobIDs()); n != 2 {
+		t.Errorf("%d blobs while a copy is there", n)
+	}
+	archive := paule.view(paule.open(), "Archive")
+	if h.read(archive, 1) != raw {
+		t.Error("the copy does not read")
+	}
+	expunge(t, archive, 1)
+	if n := len(h.blobIDs()); n != 1 {
+		t.Errorf("%d blobs after the last entry", n)
+	}
+	if h.read(rose.view(rose.open(), mailbox.Inbox), 1) != raw {
+		t.Error("the other recipient's message went too")
 	}
 }

@@ -83,6 +83,40 @@ func TestTwoViewsAtOnce(t *testing.T) {
 	}
 }
 
+// Two views that both withhold an expunge number what comes later each by itself.
+func TestViewsThatWithholdDoNotShareWhatComesLater(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	paule := h.person("paule")
+	a := paule.open()
+	for i := range 3 {
+		h.deliver(letter(fmt.Sprintf("m%d", i+1), "text"), paule)
+	}
+	x, y, z := paule.view(a, mailbox.Inbox), paule.view(a, mailbox.Inbox), paule.view(a, mailbox.Inbox)
+	for range 5 { // so that the shared numbers have room behind them
+		h.deliver(letter("m", "text"), paule)
+	}
+	x.Poll(true)
+	y.Poll(true)
+	z.Poll(true)
+	expunge(t, z, 1)
+	h.deliver(letter("m9", "text"), paule)
+	wantTold(t, x, false, "gone [] exists 9")
+	expunge(t, z, 2)
+	z.Poll(true)
+	expunge(t, z, 9)
+	h.deliver(letter("m10", "text"), paule)
+	wantTold(t, y, false, "gone [] exists 9")
+	if uid, _ := x.UID(9); uid != 9 {
+		t.Errorf("number 9 of one view became UID %d", uid)
+	}
+	if uid, _ := y.UID(9); uid != 10 {
+		t.Errorf("number 9 of the other is UID %d", uid)
+	}
+	wantTold(t, x, true, "gone [9 2 1] exists 7")
+	wantTold(t, y, true, "gone [2 1]")
+}
+
 // What another session changed before this one stored on the same message is
 // still owed to this client.
 func TestAChangeUnderOnesOwnIsStillTold(t *testing.T) {
