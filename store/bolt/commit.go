@@ -3,8 +3,6 @@ package bolt
 import (
 	"errors"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -14,10 +12,7 @@ import (
 	"pli/store"
 )
 
-var (
-	errPanic = errors.New("bolt: a transaction's function panicked")
-	errEnded = errors.New("bolt: a transaction's function ended its goroutine")
-)
+var errEnded = errors.New("bolt: a transaction's function ended its goroutine")
 
 // commitLoop is the shard's committer: it ends when the queue is closed and
 // empty. It outlives a function that ends the goroutine (as a test's Fatal
@@ -112,8 +107,7 @@ func (b *batch) run(r *request, full bool) (fault error) {
 		if !returned {
 			// nil when the goroutine is being ended, not panicking
 			if p := recover(); p != nil {
-				r.err = errPanic
-				b.shard.logPanic("transaction", p)
+				r.err = b.shard.panicked("a transaction", p)
 			} else {
 				r.err = errEnded
 			}
@@ -142,8 +136,7 @@ func (b *batch) run(r *request, full bool) (fault error) {
 func (b *batch) revert(t *tx) (fault error) {
 	defer func() {
 		if p := recover(); p != nil {
-			b.shard.logPanic("undo", p)
-			fault = errPanic
+			fault = b.shard.panicked("the undoing of a transaction", p)
 		}
 	}()
 	return t.undo.back()
@@ -158,6 +151,7 @@ func (b *batch) settle(err error) {
 			if err = s.commit(b.btx); err != nil && !errors.Is(err, store.ErrFull) {
 				s.breakDown(err)
 			}
+			s.count(b, err)
 		} else {
 			b.btx.Rollback()
 		}
@@ -203,8 +197,7 @@ func (b *batch) abandon() {
 func (s *shard) commit(btx *bbolt.Tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logPanic("commit", p)
-			err = errPanic
+			err = s.panicked("a commit", p)
 			defer func() { recover() }()
 			btx.Rollback() // lets go of the write lock, so that Close can end
 		}
@@ -215,7 +208,7 @@ func (s *shard) commit(btx *bbolt.Tx) (err error) {
 func (s *shard) runHook(fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logPanic("after commit", p)
+			s.panicked("what waited for a commit", p)
 		}
 	}()
 	fn()
@@ -235,16 +228,6 @@ func (s *shard) fault() error {
 		return fmt.Errorf("bolt: writing has stopped since: %w", *p)
 	}
 	return nil
-}
-
-// logPanic logs where something panicked; only a runtime error's own words
-// cannot hold content.
-func (s *shard) logPanic(where string, p any) {
-	what := fmt.Sprintf("%T", p)
-	if e, ok := p.(runtime.Error); ok {
-		what = e.Error()
-	}
-	s.log.Error("panic in store", "where", where, "panic", what, "stack", string(debug.Stack()))
 }
 
 // errsFull are what the system says when there is no room.

@@ -209,6 +209,28 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestPanicSays where, and nothing of what.
+func TestPanicSays(t *testing.T) {
+	t.Parallel()
+	db := open(t, bolt.Config{})
+	defer db.Close()
+	for _, fn := range []func(store.Tx) error{
+		func(store.Tx) error { panic("the patient's name") },
+		func(tx store.Tx) error { var none []int; return tx.Put(nil, []byte{byte(none[len(none)])}) },
+	} {
+		err := db.Update(context.Background(), alice, fn)
+		if err == nil || !strings.Contains(err.Error(), "engine_test.go:") || strings.Contains(err.Error(), "patient") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if s := db.Stats(); s.Commits != 0 || s.Failed != 0 {
+		t.Errorf("nothing was written, and %+v", s)
+	}
+	if err := put(db, alice, "k", []byte("v")); err != nil || db.Stats().Commits != 1 || db.Stats().Transactions != 1 {
+		t.Errorf("%v, %+v", err, db.Stats())
+	}
+}
+
 // TestHookPanics: what waits for a commit may fail as it likes.
 func TestHookPanics(t *testing.T) {
 	t.Parallel()

@@ -17,10 +17,15 @@ func makeFolder(dir string) error {
 		}
 		err = os.Mkdir(dir, 0o700)
 	}
-	if err != nil && !errors.Is(err, os.ErrExist) {
+	existed := errors.Is(err, os.ErrExist)
+	if err != nil && !existed {
 		return fmt.Errorf("bolt: %w", err)
 	}
-	return syncFolder(filepath.Dir(dir))
+	err = syncFolder(filepath.Dir(dir))
+	if existed && errors.Is(err, os.ErrPermission) {
+		return nil // not ours to sync, and not made by us
+	}
+	return err
 }
 
 // syncFolder makes the names in a folder durable.

@@ -44,6 +44,7 @@ type shard struct {
 	nextSeq uint64        // next key in bucketLarge; the committer's own
 	scratch arena         // the committer's own
 	broken  atomic.Pointer[error]
+	stats   counters
 }
 
 // Open opens the store in cfg.Dir, making it if there is none. It refuses a

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -44,7 +45,11 @@ func Open(path string, cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: filepath.Clean(path), log: cfg.Log}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("dir: %w", err)
+	}
+	s := &Store{path: path, log: cfg.Log}
 	tmp := filepath.Join(path, temporary)
 	if err := s.makeFolder(tmp); err != nil {
 		return nil, fmt.Errorf("dir: %w", err)
@@ -197,13 +202,19 @@ func (w *writer) Abort() error {
 	return nil
 }
 
-// makeFolder makes a folder, and those above it that are missing, and returns
-// when their names are durable.
+// makeFolder makes a folder and returns when its name, and those above it up
+// to the store's own and any that were missing, are durable: another may have
+// made them a moment ago, and not be done.
 func (s *Store) makeFolder(folder string) error {
 	if _, ok := s.durable.Load(folder); ok {
 		return nil
 	}
 	above := filepath.Dir(folder)
+	if strings.HasPrefix(above, s.path) {
+		if err := s.makeFolder(above); err != nil {
+			return err
+		}
+	}
 	err := os.Mkdir(folder, 0o700)
 	if errors.Is(err, os.ErrNotExist) && above != folder {
 		if err := s.makeFolder(above); err != nil {
@@ -211,10 +222,11 @@ func (s *Store) makeFolder(folder string) error {
 		}
 		err = os.Mkdir(folder, 0o700)
 	}
-	if err != nil && !errors.Is(err, os.ErrExist) {
+	existed := errors.Is(err, os.ErrExist)
+	if err != nil && !existed {
 		return err
 	}
-	if err := syncFolder(above); err != nil {
+	if err := syncFolder(above); err != nil && !(existed && errors.Is(err, os.ErrPermission)) {
 		return err
 	}
 	s.durable.Store(folder, struct{}{})

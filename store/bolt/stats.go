@@ -1,0 +1,39 @@
+package bolt
+
+import "sync/atomic"
+
+// Stats counts what a store has done since it was opened.
+type Stats struct {
+	Commits      uint64 // durable ones
+	Transactions uint64 // updates that those made durable
+	Bytes        uint64 // of keys and values in them, before bbolt's pages
+	Failed       uint64 // commits that failed
+}
+
+type counters struct{ commits, transactions, bytes, failed atomic.Uint64 }
+
+// Stats returns the counts of all files together.
+func (db *DB) Stats() (sum Stats) {
+	for _, s := range db.shards {
+		sum.Commits += s.stats.commits.Load()
+		sum.Transactions += s.stats.transactions.Load()
+		sum.Bytes += s.stats.bytes.Load()
+		sum.Failed += s.stats.failed.Load()
+	}
+	return sum
+}
+
+// count counts a batch that was to be committed.
+func (s *shard) count(b *batch, err error) {
+	if err != nil {
+		s.stats.failed.Add(1)
+		return
+	}
+	s.stats.commits.Add(1)
+	s.stats.bytes.Add(uint64(s.scratch.used()))
+	for _, r := range b.ran {
+		if r.tx != nil {
+			s.stats.transactions.Add(1)
+		}
+	}
+}
