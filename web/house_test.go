@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -253,7 +254,10 @@ func (p *person) send(to *person, l letter) {
 	p.h.must(p.trySend(to, l))
 }
 
-func (p *person) trySend(to *person, l letter) error {
+func (p *person) trySend(to *person, l letter) error { return p.sendRaw(to, p.raw(to, l)) }
+
+// sendRaw is send of bytes.
+func (p *person) sendRaw(to *person, raw string) error {
 	ctx := p.h.t.Context()
 	tr, err := p.h.mss.FromMember(ctx, mss.Sender{Actor: p.actor, Addresses: []identity.Address{p.address}, Account: p.owner},
 		p.address.String(), mss.Params{})
@@ -264,7 +268,7 @@ func (p *person) trySend(to *person, l letter) error {
 	if err := tr.Rcpt(ctx, to.address.String(), mss.RcptParams{}); err != nil {
 		return err
 	}
-	_, err = tr.Data(ctx, strings.NewReader(p.raw(to, l)))
+	_, err = tr.Data(ctx, strings.NewReader(raw))
 	return err
 }
 
@@ -337,3 +341,5 @@ func pdf(text string) string {
 	}
 	return out + fmt.Sprintf("trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", len(at)+1, xref)
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
