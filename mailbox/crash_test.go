@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,6 +132,43 @@ func TestADamagedRecordStopsOnlyItself(t *testing.T) {
 	}
 	if _, err := w.Open(t.Context(), 2); err != nil && !errs.Is(err, errs.Internal) {
 		t.Error(err)
+	}
+}
+
+// So with an entry whose seal does not open: the disk has changed it.
+func TestADamagedEntryStopsOnlyItself(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	paule := h.person("paule")
+	for i := range 5 {
+		h.deliver(letter(fmt.Sprintf("m%d", i+1), "text"), paule)
+	}
+	v := paule.view(paule.open(), mailbox.Inbox)
+	expunge(t, v, 2)
+	paule.broken = true
+	n := 0
+	h.must(h.bare.Update(t.Context(), paule.owner, func(tx store.Tx) error {
+		n = 0
+		return tx.Scan([]byte("mail/e/"), store.After([]byte("mail/e/")), func(k, v []byte) error {
+			if uid := k[len(k)-1]; uid != 3 && uid != 5 {
+				return nil
+			}
+			n++
+			v = bytes.Clone(v)
+			v[len(v)-1] ^= 1
+			return tx.Put(bytes.Clone(k), v)
+		})
+	}))
+	fresh, err := h.service().Open(t.Context(), paule.actor(), paule.owner, paule.keys)
+	h.must(err)
+	defer fresh.Close()
+	w := paule.view(fresh, mailbox.Inbox)
+	if got := h.list(w); n != 2 || !slices.Equal(got, []string{"1 1 [] m1", "2 4 [] m4"}) {
+		t.Errorf("%d damaged, listed %q", n, got)
+	}
+	problems, err := h.mail.Verify(t.Context(), paule.owner)
+	if err != nil || len(problems) == 0 {
+		t.Errorf("verify: %v %v", problems, err)
 	}
 }
 

@@ -29,6 +29,7 @@ type house struct {
 	t      testing.TB
 	folder string
 	db     store.DB
+	bare   store.DB // below the seal
 	blobs  *dir.Store
 	hub    *notify.Hub
 	gate   *consent.Gate
@@ -74,7 +75,8 @@ func (h *house) store(folder string) store.DB {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	db := sealed.New(open("data"), keys, sealed.Config{})
+	h.bare = open("data")
+	db := sealed.New(h.bare, keys, sealed.Config{})
 	h.t.Cleanup(func() { db.Close() })
 	return db
 }
