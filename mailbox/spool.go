@@ -165,21 +165,26 @@ func (p *Spool) close() error {
 	return nil
 }
 
+// sealing is for how many recipients a spool works at once.
+const sealing = 8
+
 // seal makes the letters: for each recipient its PKESK (55 µs of X25519) and
 // the synced blob; several recipients at once.
 func (p *Spool) seal(m stored, body []byte) error {
-	letters := make([]*Letter, len(p.to))
-	var g errgroup.Group
-	g.SetLimit(8)
-	for i := range p.to {
-		g.Go(func() (err error) {
-			letters[i], err = p.letter(i, m, body)
-			return err
-		})
+	p.letters = make([]*Letter, len(p.to)) // also after an error: Discard removes their blobs
+	one := func(i int) (err error) {
+		p.letters[i], err = p.letter(i, m, body)
+		return err
 	}
-	err := g.Wait()
-	p.letters = letters // also after an error: Discard removes their blobs
-	return err
+	if len(p.to) == 1 {
+		return one(0)
+	}
+	var g errgroup.Group
+	g.SetLimit(sealing)
+	for i := range p.to {
+		g.Go(func() error { return one(i) })
+	}
+	return g.Wait()
 }
 
 func (p *Spool) letter(i int, m stored, body []byte) (*Letter, error) {
