@@ -28,6 +28,7 @@ type upload struct {
 	url.Values
 	reader  *multipart.Reader
 	pending *multipart.Part // the first file, met while reading the fields
+	ended   bool            // the form has no further part
 	files   int
 	max     int
 	room    int64 // bytes of files still to come
@@ -59,14 +60,18 @@ func (u *upload) fields(maxText int) error {
 	for range maxFields {
 		part, err := u.reader.NextPart()
 		if err == io.EOF {
+			u.ended = true
 			return nil
 		}
 		if err != nil {
 			return unreadable(err)
 		}
-		if part.FileName() != "" || part.FormName() == "file" {
+		if part.FileName() != "" {
 			u.pending = part
 			return nil
+		}
+		if part.FormName() == "file" {
+			continue // no file was chosen
 		}
 		b, err := io.ReadAll(io.LimitReader(part, budget+1))
 		if err != nil {
@@ -92,9 +97,13 @@ func unreadable(err error) error {
 // reader gives errs.TooLarge beyond what all files may weigh.
 func (u *upload) file() (name string, r io.Reader, err error) {
 	for {
+		if u.ended {
+			return "", nil, io.EOF
+		}
 		part := u.pending
 		if u.pending = nil; part == nil {
 			if part, err = u.reader.NextPart(); err == io.EOF {
+				u.ended = true
 				return "", nil, io.EOF
 			} else if err != nil {
 				return "", nil, unreadable(err)

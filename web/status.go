@@ -94,7 +94,10 @@ func (v *visit) fail(err error) {
 		return // nobody is there to be told
 	}
 	status := statusOf(err)
-	if status >= http.StatusInternalServerError {
+	switch {
+	case status == http.StatusServiceUnavailable:
+		v.Log.Warn("page put off", "route", v.r.Pattern, "err", err)
+	case status >= http.StatusInternalServerError:
 		v.Log.Error("page failed", "route", v.r.Pattern, "err", err)
 	}
 	data := struct {

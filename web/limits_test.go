@@ -1,0 +1,235 @@
+package web_test
+
+import (
+	"bytes"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pli/mailbox"
+	"pli/web"
+)
+
+// pair is a holder who may write to a doctor.
+func pair(h *house) (camille, moreau *person) {
+	camille, moreau = h.holder("Camille", "ROUX"), h.member("louise.moreau", "Dr Louise MOREAU", "10")
+	moreau.send(camille, letter{subject: "Question", text: "?"})
+	return camille, moreau
+}
+
+// Each limit of what is written, on both sides.
+func TestLimitsOfAMessage(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxFiles, c.MaxFileBytes, c.MaxText = 2, 1000, 500 })
+	camille, moreau := pair(h)
+	b := camille.signIn()
+	file := func(n int) attachment { return attachment{name: "f.bin", content: strings.Repeat("x", n)} }
+	for _, c := range []struct {
+		name   string
+		text   int
+		files  []attachment
+		status int
+		words  string
+	}{
+		{"as many files", 10, []attachment{file(1), file(1)}, 200, "est envoyé"},
+		{"one file more", 10, []attachment{file(1), file(1), file(1)}, 413, "trop de fichiers"},
+		{"as large files", 10, []attachment{file(600), file(400)}, 200, "est envoyé"},
+		{"one byte more", 10, []attachment{file(600), file(401)}, 413, "trop volumineux"},
+		{"far more", 10, []attachment{file(600_000)}, 413, "trop volumineux"},
+		{"no text but a file", 0, []attachment{file(1)}, 200, "est envoyé"},
+		{"nothing at all", 0, nil, 422, "Écrivez votre message"},
+		{"a long text", 500, nil, 200, "est envoyé"},
+		{"a text far too long", 500 + 17<<10, nil, 413, "trop long"},
+	} {
+		b.get("/mail/inbox/1/reply")
+		b.submit("/write/send", fields{"text": {strings.Repeat("t", c.text)}}, c.files...)
+		if b.page.status != c.status || !strings.Contains(b.page.text(), c.words) {
+			t.Errorf("%s: %d\n%s", c.name, b.page.status, b.page.text())
+		}
+		if c.status == 413 && c.text == 10 {
+			b.want(413, "Les fichiers doivent être choisis à nouveau")
+			if got := formValues(b.page.form("/write/send")).Get("text"); got != strings.Repeat("t", 10) {
+				t.Errorf("%s: the text is lost: %q", c.name, got)
+			}
+		}
+	}
+	d := moreau.signIn()
+	if n := strings.Count(d.page.body, `class="row`); n != 4 {
+		t.Errorf("%d messages arrived, 4 were sent", n)
+	}
+	b.get("/mail/sent")
+	if n := strings.Count(b.page.body, `class="row`); n != 4 {
+		t.Errorf("%d copies are kept, 4 were sent", n)
+	}
+}
+
+// What the messaging space finds too large leaves no copy behind.
+func TestAMessageTooLargeForTheSpaceIsNotKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxFileBytes = 30_000_000 })
+	camille, _ := pair(h)
+	b := camille.signIn()
+	b.get("/mail/inbox/1/reply")
+	b.submit("/write/send", fields{"text": {"Voici"}}, attachment{name: "a.bin", content: strings.Repeat("x", 20_000_000)})
+	b.want(http.StatusRequestEntityTooLarge, "trop volumineux")
+	b.get("/mail/sent")
+	b.want(200, "Vous n’avez encore rien envoyé")
+	b.get("/mail/inbox/1/reply")
+	b.submit("/write/send", fields{"text": {"Voici"}}, attachment{name: "a.bin", content: strings.Repeat("x", 17_000_000)})
+	b.want(200, "Votre message est envoyé")
+}
+
+func TestLimitOfAPlainForm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxForm = 1000 })
+	b := h.browser()
+	b.get("/sign-in")
+	b.submit("/sign-in", fields{"login": {"x"}, "password": {strings.Repeat("p", 800)}})
+	b.want(http.StatusUnauthorized)
+	b.submit("/sign-in", fields{"login": {"x"}, "password": {strings.Repeat("p", 1000)}})
+	b.want(http.StatusRequestEntityTooLarge, "trop volumineux")
+}
+
+// A form with files that is none, or that hides fields behind its files.
+func TestMalformedFormsAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	camille, moreau := pair(h)
+	b := camille.signIn()
+	b.get("/mail/inbox/1/reply")
+	good := formValues(b.page.form("/write/send"))
+	send := func(contentType, body string) int {
+		r, err := http.NewRequest(http.MethodPost, h.server.URL+"/write/send", strings.NewReader(body))
+		h.must(err)
+		r.Header.Set("Content-Type", contentType)
+		return b.do(r, nil).status
+	}
+	if got := send("application/x-www-form-urlencoded", good.Encode()); got != 422 {
+		t.Errorf("a plain form: %d", got)
+	}
+	if got := send("multipart/form-data", ""); got != 422 {
+		t.Errorf("no boundary: %d", got)
+	}
+	if got := send("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n"+good.Get("csrf")); got != 422 {
+		t.Errorf("a form that breaks off: %d", got)
+	}
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	p, err := w.CreateFormFile("file", "a.txt")
+	h.must(err)
+	io.WriteString(p, "x")
+	for k, list := range good {
+		h.must(w.WriteField(k, list[0]))
+	}
+	h.must(w.Close())
+	if got := send(w.FormDataContentType(), body.String()); got != 403 {
+		t.Errorf("the token behind the file: %d", got)
+	}
+	d := moreau.signIn()
+	d.want(200, "Pas encore de message")
+}
+
+// Header values that somebody typed make no header of their own.
+func TestASubjectCannotAddAHeader(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	camille, moreau := pair(h)
+	b := camille.signIn()
+	b.get("/mail/inbox/1/reply")
+	b.submit("/write/send", fields{"subject": {"Oui\r\nX-MSS-MES: FIN\r\nBcc: quelquun@medecin.pli.test"}, "text": {"x"}, "end": {"1"}})
+	b.want(200, "Votre message est envoyé")
+	d := moreau.signIn()
+	a, err := h.mail.Open(t.Context(), moreau.actor, moreau.owner, d.keys(moreau))
+	h.must(err)
+	defer a.Close()
+	v, err := a.Select(t.Context(), mailbox.Inbox, true)
+	h.must(err)
+	defer v.Close()
+	m, err := v.Message(t.Context(), 1)
+	h.must(err)
+	if m.Index.Fields["x-mss-mes"] != "" || len(m.Index.Envelope.Bcc) != 0 || !strings.HasPrefix(m.Index.Envelope.Subject, "Oui") {
+		t.Errorf("%+v %v", m.Index.Envelope, m.Index.Fields)
+	}
+}
+
+// Streams: so many for one session, so many in all.
+func TestLimitsOfStreams(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxStreams = 10 })
+	open := func(b *browser) int {
+		resp, err := b.client.Get(h.server.URL + "/events")
+		h.must(err)
+		if resp.StatusCode != 200 {
+			resp.Body.Close()
+		} else {
+			t.Cleanup(func() { resp.Body.Close() })
+		}
+		return resp.StatusCode
+	}
+	a, b := h.holder("Camille", "ROUX").signIn(), h.holder("Antoine", "LEFEVRE").signIn()
+	for i := range 8 {
+		if got := open(a); got != 200 {
+			t.Fatalf("stream %d of a session: %d", i+1, got)
+		}
+	}
+	if got := open(a); got != http.StatusServiceUnavailable {
+		t.Errorf("stream 9 of a session: %d", got)
+	}
+	for i, want := range []int{200, 200, 503} {
+		if got := open(b); got != want {
+			t.Errorf("stream %d in all: %d", 9+i, got)
+		}
+	}
+}
+
+// So many messages with files at once; the next is told to wait.
+func TestLimitOfUploads(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxUploads = 1 })
+	camille, _ := pair(h)
+	b := camille.signIn()
+	b.get("/mail/inbox/1/reply")
+	page := b.page
+	r, w := io.Pipe()
+	form := multipart.NewWriter(w)
+	req, err := http.NewRequest(http.MethodPost, h.server.URL+"/write/send", r)
+	h.must(err)
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	slow := make(chan int, 1)
+	go func() {
+		resp, err := b.client.Do(req)
+		if err != nil {
+			slow <- 0
+			return
+		}
+		resp.Body.Close()
+		slow <- resp.StatusCode
+	}()
+	values := formValues(page.form("/write/send"))
+	for k, list := range values {
+		form.WriteField(k, list[0])
+	}
+	file, err := form.CreateFormFile("file", "lent.txt")
+	h.must(err)
+	io.WriteString(file, strings.Repeat("x", 100_000)) // the first is being read by now
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		b.page = page
+		b.submit("/write/send", fields{"text": {"x"}})
+		if b.page.status == http.StatusServiceUnavailable || time.Now().After(deadline) {
+			break
+		}
+	}
+	b.want(http.StatusServiceUnavailable, "Beaucoup d’envois sont en cours")
+	form.Close()
+	w.Close()
+	if got := <-slow; got != 200 {
+		t.Errorf("the slow one ended with %d", got)
+	}
+	b.page = page
+	b.submit("/write/send", fields{"text": {"x"}})
+	b.want(200, "Votre message est envoyé")
+}
