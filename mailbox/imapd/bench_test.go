@@ -1,19 +1,20 @@
 package imapd_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"pli/mailbox/imapd"
 )
 
 // heapAndStacks returns the bytes that the process has in use.
@@ -38,12 +39,14 @@ func pss(h *house) uint64 {
 	return 0
 }
 
-// idlers opens n idle connections from another process, so that only the
-// server's side weighs here, and returns how to end them.
-func idlers(b *testing.B, h *house, n int) (stop func()) {
+// idlers opens n idle connections to the members' accounts, in turn, from
+// another process, so that only the server's side weighs here. It returns how
+// to end them.
+func idlers(b *testing.B, h *house, n int, members []string) (stop func()) {
 	b.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestIdlersProcess$")
-	cmd.Env = append(os.Environ(), "IDLERS="+fmt.Sprintf("%d %s %s %s", n, h.imaps, h.user, h.pass))
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("IDLERS=%d %s %s", n, h.imaps, strings.Join(members, " ")))
+	cmd.Stderr = os.Stderr
 	out := get(cmd.StdoutPipe())(h)
 	in := get(cmd.StdinPipe())(h)
 	h.must(cmd.Start())
@@ -55,50 +58,65 @@ func idlers(b *testing.B, h *house, n int) (stop func()) {
 	return func() { in.Close(); cmd.Wait() }
 }
 
-// TestIdlersProcess is not a test: it is the other process of idlers.
-func TestIdlersProcess(t *testing.T) {
-	var n int
-	var addr, user, pass string
-	if _, err := fmt.Sscan(os.Getenv("IDLERS"), &n, &addr, &user, &pass); err != nil {
-		t.Skip("run by the benchmark")
+// TestMain is also the other process of idlers.
+func TestMain(m *testing.M) {
+	if words := strings.Fields(os.Getenv("IDLERS")); len(words) > 0 {
+		n, err := strconv.Atoi(words[0])
+		if err == nil {
+			err = idle(n, words[1], words[2:])
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
-	all := make(chan *wire, n)
-	slots := make(chan struct{}, 16)
-	for range n {
-		go func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
-			if err != nil {
-				panic(err)
-			}
-			w := newWire(t, c)
-			w.line()
-			w.ok("LOGIN %s %s", user, pass)
-			w.ok("SELECT INBOX")
-			w.send("x IDLE\r\n")
-			w.line()
-			c.SetDeadline(time.Time{})
-			all <- w
-		}()
-	}
-	var keep []*wire
-	for range n {
-		keep = append(keep, <-all)
-	}
-	fmt.Println("idling")
-	os.Stdin.Read(make([]byte, 1))
-	runtime.KeepAlive(keep)
+	os.Exit(m.Run())
 }
 
-// BenchmarkIdleConnections weighs 1 000 idle connections over TLS.
+// idle holds n idle connections until its standard input ends.
+func idle(n int, addr string, members []string) error {
+	var keep []net.Conn
+	for i := range n {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return err
+		}
+		keep = append(keep, c)
+		who := 2 * (i % (len(members) / 2))
+		script := []string{"", "a LOGIN " + members[who] + " " + members[who+1] + "\r\n", "b SELECT INBOX\r\n", "c IDLE\r\n"}
+		ends := []string{"* OK", "a OK", "b OK", "+ "}
+		r := bufio.NewReader(c)
+		for j, line := range script {
+			io.WriteString(c, line)
+			for said := ""; !strings.HasPrefix(said, ends[j]); {
+				if said, err = r.ReadString('\n'); err != nil {
+					return fmt.Errorf("%s: %w", line, err)
+				}
+			}
+		}
+	}
+	fmt.Println("idling")
+	io.Copy(io.Discard, os.Stdin)
+	runtime.KeepAlive(keep)
+	return nil
+}
+
+// BenchmarkIdleConnections weighs 1 000 idle connections over TLS to 100
+// accounts.
 func BenchmarkIdleConnections(b *testing.B) {
 	const n = 1000
 	h := newHouse(b)
 	h.inbox().ok("LOGOUT")
+	var members []string
+	for i := range 100 {
+		address := fmt.Sprintf("member%d@medecin.pli.test", i)
+		_, pass := h.member(fmt.Sprint("member", i), address)
+		members = append(members, address, pass)
+	}
 	for b.Loop() {
 		before, resident := heapAndStacks(), pss(h)
-		stop := idlers(b, h, n)
+		stop := idlers(b, h, n, members)
 		time.Sleep(2 * time.Second)
 		b.ReportMetric(float64(pss(h)-resident)/n, "PSS-B/conn") // as it is, garbage included
 		b.ReportMetric(float64(heapAndStacks()-before)/n, "B/conn")
@@ -170,56 +188,4 @@ func BenchmarkSignIn(b *testing.B) {
 		w := h.login()
 		w.conn.Close()
 	}
-}
-
-// pipeListener accepts the ends of pipes.
-type pipeListener chan net.Conn
-
-func (l pipeListener) Accept() (net.Conn, error) {
-	c, ok := <-l
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-func (l pipeListener) Close() error   { return nil }
-func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-// FuzzSession feeds bytes to a signed-in session. Whatever they are, the
-// session ends, the server lives, and the mail stays whole (see serve).
-func FuzzSession(f *testing.F) {
-	for _, seed := range []string{
-		"a SELECT INBOX\r\nb FETCH 1:* (FLAGS ENVELOPE BODYSTRUCTURE BODY.PEEK[]<0.10> BODY[1.MIME])\r\n",
-		"a SELECT INBOX\r\nb UID SEARCH RETURN (SAVE MIN) OR NOT (SEEN) SMALLER 5 LARGER 3 SUBJECT {3+}\r\nabc\r\nc COPY $ Trash\r\n",
-		"a APPEND INBOX (\\Seen) {5+}\r\nhello\r\nb APPEND INBOX UTF8 (~{2+}\r\nhi)\r\n",
-		"a IDLE\r\nDONE\r\nb LIST (SUBSCRIBED) \"\" (a* %b) RETURN (STATUS (MESSAGES))\r\nc LOGOUT\r\n",
-		"a EXAMINE INBOX\r\nb STORE 1 +FLAGS (a)\r\nc MOVE 1:* Trash\r\nd CLOSE\r\ne STATUS INBOX (SIZE DELETED-STORAGE)\r\n",
-		"a CREATE {3+}\r\na/b\r\nb RENAME a c\r\nc DELETE c/b\r\nd ENABLE IMAP4rev2\r\ne SELECT INBOX\r\nf BINARY\r\n",
-		"a SELECT INBOX\r\nb FETCH 1 (BINARY[1]<1.9> BINARY.SIZE[2] BODY[2.HEADER.FIELDS.NOT (a b)])\r\nc UID EXPUNGE 1:*\r\n",
-	} {
-		f.Add([]byte(seed))
-	}
-	h := newHouse(f, func(cfg *imapd.Config) {
-		cfg.CommandTimeout, cfg.StallTimeout, cfg.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
-	})
-	l := make(pipeListener)
-	go h.srv.Serve(l, true)
-	f.Cleanup(func() { close(l) })
-	h.deliver(nested)
-	h.deliver(letter("one", "x"))
-	f.Fuzz(func(t *testing.T, script []byte) {
-		near, far := net.Pipe()
-		l <- far
-		cfg := h.tlsConfig()
-		cfg.ClientSessionCache = nil
-		c := tls.Client(near, cfg)
-		w := newWire(t, c)
-		w.line()
-		w.ok("LOGIN %s %s", h.user, h.pass)
-		go func() {
-			c.Write(script)
-			c.Write([]byte("\r\nend LOGOUT\r\n"))
-		}()
-		w.ends()
-	})
 }
