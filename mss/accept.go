@@ -2,6 +2,7 @@ package mss
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"pli/internal/errs"
 	"pli/mss/directory"
 	"pli/store"
+	"pli/store/sealed"
 )
 
 // Params is what comes with MAIL. All but Size may be empty.
@@ -246,12 +248,12 @@ func (t *Transaction) findHolder(ctx context.Context, r *recipient) (bool, error
 		return false, err
 	}
 	sp, err := t.s.cfg.Spaces.ByID(ctx, owner)
-	if err != nil && !errs.Is(err, errs.NotFound) {
+	if err != nil && !gone(err) {
 		return false, err
 	}
 	exists := err == nil
 	key, err := t.s.cfg.Signin.Recipient(ctx, owner)
-	if err != nil && (!errs.Is(err, errs.NotFound) || exists && sp.State.AcceptsMail()) {
+	if err != nil && (!gone(err) || exists && sp.State.AcceptsMail()) {
 		return false, err
 	}
 	if exists && !sp.State.AcceptsMail() {
@@ -263,6 +265,10 @@ func (t *Transaction) findHolder(ctx context.Context, r *recipient) (bool, error
 	r.owner, r.key, r.holder = owner, key, true
 	return true, nil
 }
+
+// gone reports whether what was looked for is not there, or no longer: its
+// keys were destroyed.
+func gone(err error) bool { return errs.Is(err, errs.NotFound) || errors.Is(err, sealed.ErrDestroyed) }
 
 // traceRejected traces a letter refused because the space takes none, off the
 // reply path: its time must tell nothing.

@@ -135,6 +135,10 @@ func TestRefusalsOfHoldersAreAlike(t *testing.T) {
 	}
 	announced := h.holder(space.Announced)
 	to["announced"], closed = announced.address.String(), append(closed, announced)
+	destroyed := h.holder(space.Deleted)
+	h.must(h.keys.Destroy(context.Background(), destroyed.owner, ""))
+	h.people = h.people[:len(h.people)-1] // nothing of theirs can be checked
+	to["destroyed"] = destroyed.address.String()
 	words := map[string][]string{}
 	for name, address := range to {
 		start := time.Now()

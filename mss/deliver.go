@@ -157,8 +157,9 @@ func (t *Transaction) toHolder(ctx context.Context, l *letter, i int) error {
 	r, sealed := &t.rcpts[i], l.spool.Letter(i)
 	digest := t.s.repeatDigest(t.from, r.address, r.owner, l.content)
 	req := consent.Request{Space: r.owner, Act: consent.ActMailDeliver, Object: sealed.ID(), Title: l.facts.from.String(), Detail: t.detail(l)}
-	var repeated bool
+	var permitted, repeated bool
 	err := t.s.cfg.Gate.Do(ctx, t.actor(l.facts.from, l.name), req, func(tx store.Tx) (err error) {
+		permitted = true
 		if repeated, err = t.s.remember(tx, digest, l.at); err != nil {
 			return err
 		}
@@ -171,7 +172,7 @@ func (t *Transaction) toHolder(ctx context.Context, l *letter, i int) error {
 		_, err = t.s.cfg.Mail.Deliver(tx, sealed, mailbox.Inbox, nil, l.at)
 		return err
 	})
-	if errs.Is(err, errs.Denied) || errs.Is(err, errs.NotFound) {
+	if !permitted && (errs.Is(err, errs.Denied) || errs.Is(err, errs.NotFound)) {
 		return refuse(UnknownRecipient) // closed since RCPT
 	}
 	return t.s.countDelivery(repeated, err)
@@ -225,7 +226,9 @@ func (t *Transaction) send(ctx context.Context, l *letter) error {
 		to[i] = r.address.String()
 	}
 	req := consent.Request{Space: owner, Act: consent.ActMailSend, Object: l.spool.Letter(0).ID(), Title: strings.Join(to, ", ")}
+	permitted := false
 	err := t.s.cfg.Gate.Do(ctx, t.actor(l.facts.from, ""), req, func(tx store.Tx) error {
+		permitted = true
 		for _, r := range t.rcpts {
 			if err := t.s.mayWrite(tx, r.address, nil); err != nil {
 				return err
@@ -237,7 +240,7 @@ func (t *Transaction) send(ctx context.Context, l *letter) error {
 		}
 		return err
 	})
-	if errs.Is(err, errs.Denied) && ReasonOf(err) == 0 {
+	if !permitted && errs.Is(err, errs.Denied) {
 		return refuse(NoExchange, "your space is not open")
 	}
 	return err

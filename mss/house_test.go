@@ -45,6 +45,7 @@ type house struct {
 	offset    atomic.Int64 // of the clock, from real time
 	folder    string
 	db        store.DB
+	keys      *sealed.Keys
 	signin    *signin.Service
 	spaces    *space.Service
 	directory *directory.Directory
@@ -106,9 +107,9 @@ func (h *house) openStores() {
 		h.t.Cleanup(func() { db.Close() })
 		return db
 	}
-	keys, err := sealed.OpenKeys(open("keys"), master, sealed.KeysConfig{})
+	h.keys, err = sealed.OpenKeys(open("keys"), master, sealed.KeysConfig{})
 	h.must(err)
-	h.db = sealed.New(open("data"), keys, sealed.Config{})
+	h.db = sealed.New(open("data"), h.keys, sealed.Config{})
 	blobs, err := dir.Open(filepath.Join(h.folder, "blobs"), dir.Config{})
 	h.must(err)
 	found := names.New(h.db, master.Derive("names"))

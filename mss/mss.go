@@ -98,9 +98,10 @@ type Service struct {
 	stats  counters
 	chunks sync.Pool // of *[chunkSize]byte
 
-	traces chan func(context.Context)
-	done   sync.WaitGroup
-	closed sync.Once
+	tracing sync.RWMutex // held to send, or to close
+	closed  bool
+	traces  chan func(context.Context)
+	done    sync.WaitGroup
 }
 
 // New returns a Service; Close ends it.
@@ -119,10 +120,15 @@ func New(cfg Config) *Service {
 // Limits returns the limits in force.
 func (s *Service) Limits() Limits { return s.cfg.Limits }
 
-// Close writes the trace lines that wait, until ctx ends. No transaction may
-// begin after it.
+// Close writes the trace lines that wait, until ctx ends. Refusals after it
+// are traced no more.
 func (s *Service) Close(ctx context.Context) error {
-	s.closed.Do(func() { close(s.traces) })
+	s.tracing.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.traces)
+	}
+	s.tracing.Unlock()
 	ended := make(chan struct{})
 	go func() { s.done.Wait(); close(ended) }()
 	select {
@@ -149,12 +155,19 @@ func (s *Service) runTraces() {
 
 // traceLater queues a trace line off the reply path.
 func (s *Service) traceLater(write func(context.Context) error) {
-	select {
-	case s.traces <- func(ctx context.Context) {
+	line := func(ctx context.Context) {
 		if err := write(ctx); err != nil {
 			s.cfg.Log.Error("a refused attempt could not be traced", "error", err)
 		}
-	}:
+	}
+	s.tracing.RLock()
+	defer s.tracing.RUnlock()
+	if s.closed {
+		s.cfg.Log.Error("a refused attempt was not traced: the service is closed")
+		return
+	}
+	select {
+	case s.traces <- line:
 	default:
 		s.cfg.Log.Error("a refused attempt was not traced: too many wait")
 	}

@@ -28,6 +28,11 @@ const (
 // digest returns a keyed hash of texts for one purpose and owner, as 32
 // hexadecimal digits: what stands in a record's key.
 func (s *Service) digest(purpose string, owner store.Owner, texts ...string) string {
+	sum := s.hash(purpose, owner, texts...)
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *Service) hash(purpose string, owner store.Owner, texts ...string) (sum [16]byte) {
 	mac := hmac.New(sha256.New, s.cfg.Secret[:])
 	mac.Write([]byte(purpose))
 	mac.Write([]byte{0})
@@ -36,7 +41,8 @@ func (s *Service) digest(purpose string, owner store.Owner, texts ...string) str
 		mac.Write([]byte{0})
 		mac.Write([]byte(t))
 	}
-	return hex.EncodeToString(mac.Sum(make([]byte, 0, sha256.Size))[:16])
+	copy(sum[:], mac.Sum(make([]byte, 0, sha256.Size)))
+	return sum
 }
 
 func (s *Service) exchangeKey(owner store.Owner, a identity.Address) []byte {

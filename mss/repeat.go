@@ -15,7 +15,8 @@ import (
 // by a keyed digest of sender, recipient and content, kept RepeatDays, so that
 // a repeat is answered 250 and adds nothing.
 //
-// Records: dup/<period>/<digest> → when, in milliseconds since 1970 (8 bytes).
+// Records: dup/<period>/<16 bytes of digest> → when, in milliseconds since 1970
+// (8 bytes).
 // A period is RepeatDays long: two of them are looked into, and what is older
 // lies together and goes at the first delivery of a new period.
 const prefixRepeat = "dup/"
@@ -25,8 +26,8 @@ const dropAtOnce = 256
 
 // repeatDigest names a message for one recipient. content is the keyed digest
 // of its bytes.
-func (s *Service) repeatDigest(from, to identity.Address, owner store.Owner, content []byte) string {
-	return s.digest("repeat", owner, from.Key(), to.Key(), string(content))
+func (s *Service) repeatDigest(from, to identity.Address, owner store.Owner, content []byte) [16]byte {
+	return s.hash("repeat", owner, from.Key(), to.Key(), string(content))
 }
 
 func (s *Service) repeatLife() time.Duration {
@@ -37,10 +38,10 @@ func repeatPrefix(period int64) []byte { return fmt.Appendf(nil, "%s%08x/", pref
 
 // remember reports whether tx's owner has the message already; if not, it
 // notes that it has now.
-func (s *Service) remember(tx store.Tx, digest string, at time.Time) (repeated bool, err error) {
+func (s *Service) remember(tx store.Tx, digest [16]byte, at time.Time) (repeated bool, err error) {
 	period := at.UnixMilli() / s.repeatLife().Milliseconds()
 	for _, p := range []int64{period, period - 1} {
-		v, err := tx.Get(append(repeatPrefix(p), digest...))
+		v, err := tx.Get(append(repeatPrefix(p), digest[:]...))
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
@@ -54,7 +55,7 @@ func (s *Service) remember(tx store.Tx, digest string, at time.Time) (repeated b
 	if err := dropRepeats(tx, period-1); err != nil {
 		return false, err
 	}
-	return false, tx.Put(append(repeatPrefix(period), digest...), binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli())))
+	return false, tx.Put(append(repeatPrefix(period), digest[:]...), binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli())))
 }
 
 // dropRepeats removes digests of the periods before one.

@@ -135,3 +135,62 @@ func TestAMessageThatBreaksOff(t *testing.T) {
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// 250 only when the message lies with all; else the sender sends again, and
+// nothing is added where it lies already.
+func TestAllOrAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	holder, a, b := h.holder(space.Active), h.member("a"), h.member("b")
+	ctx := context.Background()
+	kept := map[string][]byte{}
+	h.must(h.db.Update(ctx, b.owner, func(tx store.Tx) error { // b's folders are lost
+		clear(kept)
+		err := tx.Scan([]byte("m"), []byte("n"), func(key, value []byte) error { kept[string(key)] = slices.Clone(value); return nil })
+		for key := range kept {
+			err = errors.Join(err, tx.Delete([]byte(key)))
+		}
+		return err
+	}))
+	if len(kept) == 0 {
+		t.Fatal("no folders were lost")
+	}
+	from := "labo@" + peerDomain
+	text := mailText("From: " + from)
+	to := []string{b.address.String(), holder.address.String(), a.address.String()}
+	for range 2 {
+		if err := h.fromPeer(from, text, to...); err == nil || mss.ReasonOf(err) != 0 || mss.IsReadError(err) {
+			t.Fatalf("with a mailbox that takes nothing: %v", err)
+		}
+	}
+	h.must(h.db.Update(ctx, b.owner, func(tx store.Tx) (err error) {
+		for key, value := range kept {
+			err = errors.Join(err, tx.Put([]byte(key), value))
+		}
+		return err
+	}))
+	want(t, h.fromPeer(from, text, to...), 0)
+	for _, p := range []*person{holder, a, b} {
+		if got := len(p.letters()); got != 1 {
+			t.Errorf("%s: %d letters", p.address.Local(), got)
+		}
+	}
+}
+
+// A space that closes between RCPT and the message is unknown, not broken.
+func TestASpaceThatClosesMeanwhile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	holder := h.holder(space.Active)
+	ctx := context.Background()
+	tx, err := h.mss.FromPeer(ctx, h.peer, "labo@"+peerDomain, mss.Params{})
+	h.must(err)
+	defer tx.Close()
+	h.must(tx.Rcpt(ctx, holder.address.String(), mss.RcptParams{}))
+	h.must(h.spaces.SetState(ctx, holder.owner, space.Closed))
+	_, err = tx.Data(ctx, strings.NewReader(mailText("From: labo@"+peerDomain)))
+	want(t, err, mss.UnknownRecipient)
+	if lines := holder.trace(); !slices.Contains(lines, "mail.deliver deny labo@"+peerDomain) { // C7
+		t.Errorf("%q", lines)
+	}
+}
