@@ -42,10 +42,10 @@ func benchServer(b *testing.B, spaces int) *testenv.Env {
 // each acknowledgement durable, beside synced writes of as many bytes by as
 // many writers to the same disk.
 func BenchmarkDeliver(b *testing.B) {
+	e := benchServer(b, 100)
+	to := e.File.Holders[len(e.File.Holders)-100:]
 	for _, s := range sizes {
 		b.Run(s.name, func(b *testing.B) {
-			e := benchServer(b, 100)
-			to := e.File.Holders[len(e.File.Holders)-100:]
 			g := newGenerator(s.bytes)
 			acks := make([]time.Duration, b.N)
 			var next atomic.Int64
