@@ -1,8 +1,8 @@
 // Package sealed seals the values of any store under data keys of their owners.
 //
 // A value is sealed with AES-256-GCM under the data key of its owner and class,
-// with owner, key and format as associated data: a record that was changed,
-// moved or brought back from elsewhere does not open. Keys of records stay in
+// with owner, key and format as associated data: a record that was changed, or
+// put in the place of another, does not open. Keys of records stay in
 // clear. A data key is durable in the key store before anything sealed under
 // it is committed; destroying it is what deletion means.
 package sealed
