@@ -93,8 +93,7 @@ func (a *Account) Owner() store.Owner { return a.sh.owner }
 // one receiver.
 func (a *Account) Changed() <-chan struct{} { return a.changed }
 
-// update runs fn in a transaction on the account. A context that ends does not
-// leave fn running on variables that the caller reads.
+// update runs fn in a transaction on the account.
 func (a *Account) update(ctx context.Context, fn func(tx store.Tx) error) error {
 	return full(a.s.cfg.DB.Update(ctx, a.Owner(), fn))
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"pli/internal/errs"
 )
 
 // Changes is what a client must be told, in this order: Expunged one by one,
@@ -116,3 +118,6 @@ func (v *View) mine(modseq uint64, before []row) {
 	}
 	v.own = append(v.own, modseq)
 }
+
+// isGone reports whether an error says that the box is deleted.
+func isGone(err error) bool { return errs.Is(err, errs.NotFound) }

@@ -1,18 +1,13 @@
 package mailbox
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"runtime"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"pli/certs/keyring"
-	"pli/internal/errs"
 	"pli/mailbox/message"
 	"pli/store"
 )
@@ -201,107 +196,4 @@ func (a *Account) sessionKey(id messageID, pkesk []byte) (keyring.SessionKey, er
 		a.s.cache.putKey(a.sh, id, key)
 	}
 	return key, err
-}
-
-// Body is a message's opened text. ReadAt may be called from several
-// goroutines. A blob's text is opened by pieces, as it is read.
-type Body struct {
-	r    io.ReaderAt
-	size int64
-	c    io.Closer // nil for an inline body
-}
-
-// ReadAt implements io.ReaderAt.
-func (b *Body) ReadAt(p []byte, off int64) (int, error) { return b.r.ReadAt(p, off) }
-
-// Size returns the message's length in bytes.
-func (b *Body) Size() int64 { return b.size }
-
-// Close frees the body.
-func (b *Body) Close() error {
-	if b.c == nil {
-		return nil
-	}
-	return b.c.Close()
-}
-
-// Open opens a message's text; the caller closes it. Errors: errs.NotFound for
-// a message that is gone.
-func (v *View) Open(ctx context.Context, uid UID) (*Body, error) {
-	rows := v.rows([]UID{uid})
-	if len(rows) == 0 {
-		return nil, errNoMessage()
-	}
-	return v.a.body(ctx, rows[0].id)
-}
-
-func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
-	var m stored
-	var sealed []byte
-	err := a.s.cfg.DB.View(ctx, a.Owner(), func(tx store.Tx) (err error) {
-		if m, err = store.Load[stored](tx, keyOf(prefixStored, id)); err != nil || m.Blob != "" {
-			return err
-		}
-		sealed, err = tx.Get(keyOf(prefixBody, id))
-		sealed = bytes.Clone(sealed)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, errs.Wrap(err, errs.NotFound, "this message is no longer there")
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := a.sessionKey(id, m.PKESK)
-	if err != nil {
-		return nil, fmt.Errorf("mailbox: message %s: %w", id, err)
-	}
-	if m.Blob == "" {
-		plain, err := key.Open(sealed)
-		if err != nil {
-			return nil, fmt.Errorf("mailbox: body of %s: %w", id, err)
-		}
-		return &Body{r: bytes.NewReader(plain), size: int64(len(plain))}, nil
-	}
-	return a.blobBody(ctx, m, key)
-}
-
-func (a *Account) blobBody(ctx context.Context, m stored, key keyring.SessionKey) (*Body, error) {
-	b, err := a.s.cfg.Blobs.Open(ctx, m.Blob)
-	if err != nil {
-		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
-	}
-	r, err := key.Reader(b, b.Size())
-	if err != nil {
-		b.Close()
-		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
-	}
-	return &Body{r: r, size: r.Size(), c: b}, nil
-}
-
-// Vanished returns the UIDs expunged after a mod-sequence, ascending; complete
-// is false if the log no longer reaches back so far (RFC 7162 3.2.5.2).
-func (v *View) Vanished(ctx context.Context, since uint64) (uids []UID, complete bool, err error) {
-	err = v.a.s.cfg.DB.View(ctx, v.a.Owner(), func(tx store.Tx) error {
-		uids = nil
-		c, err := store.Load[counters](tx, keyBox(v.id))
-		if err != nil {
-			return err
-		}
-		complete = since >= c.LogFloor
-		return tx.Scan(keyGone(v.id, since+1), store.After(keyGone(v.id, 0)[:len(prefixGone)+4]), func(_, value []byte) error {
-			var e expunged
-			if err := store.Decode(value, &e); err != nil {
-				return err
-			}
-			for _, r := range e.UIDs {
-				for u := uint64(r.First); u <= uint64(r.Last); u++ {
-					uids = append(uids, UID(u))
-				}
-			}
-			return nil
-		})
-	})
-	slices.Sort(uids)
-	return slices.Compact(uids), complete, err
 }

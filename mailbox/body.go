@@ -1,0 +1,89 @@
+package mailbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"pli/certs/keyring"
+	"pli/internal/errs"
+	"pli/store"
+)
+
+// Body is a message's opened text. ReadAt may be called from several
+// goroutines. A blob's text is opened by pieces, as it is read.
+type Body struct {
+	r    io.ReaderAt
+	size int64
+	c    io.Closer // nil for an inline body
+}
+
+// ReadAt implements io.ReaderAt.
+func (b *Body) ReadAt(p []byte, off int64) (int, error) { return b.r.ReadAt(p, off) }
+
+// Size returns the message's length in bytes.
+func (b *Body) Size() int64 { return b.size }
+
+// Close frees the body.
+func (b *Body) Close() error {
+	if b.c == nil {
+		return nil
+	}
+	return b.c.Close()
+}
+
+// Open opens a message's text; the caller closes it. Errors: errs.NotFound for
+// a message that is gone.
+func (v *View) Open(ctx context.Context, uid UID) (*Body, error) {
+	rows := v.rows([]UID{uid})
+	if len(rows) == 0 {
+		return nil, errNoMessage()
+	}
+	return v.a.body(ctx, rows[0].id)
+}
+
+func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
+	var m stored
+	var sealed []byte
+	err := a.s.cfg.DB.View(ctx, a.Owner(), func(tx store.Tx) (err error) {
+		if m, err = store.Load[stored](tx, keyOf(prefixStored, id)); err != nil || m.Blob != "" {
+			return err
+		}
+		sealed, err = tx.Get(keyOf(prefixBody, id))
+		sealed = bytes.Clone(sealed)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errs.Wrap(err, errs.NotFound, "this message is no longer there")
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := a.sessionKey(id, m.PKESK)
+	if err != nil {
+		return nil, fmt.Errorf("mailbox: message %s: %w", id, err)
+	}
+	if m.Blob == "" {
+		plain, err := key.Open(sealed)
+		if err != nil {
+			return nil, fmt.Errorf("mailbox: body of %s: %w", id, err)
+		}
+		return &Body{r: bytes.NewReader(plain), size: int64(len(plain))}, nil
+	}
+	return a.blobBody(ctx, m, key)
+}
+
+func (a *Account) blobBody(ctx context.Context, m stored, key keyring.SessionKey) (*Body, error) {
+	b, err := a.s.cfg.Blobs.Open(ctx, m.Blob)
+	if err != nil {
+		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
+	}
+	r, err := key.Reader(b, b.Size())
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
+	}
+	return &Body{r: r, size: r.Size(), c: b}, nil
+}
