@@ -8,7 +8,7 @@
 // One message is taken with Service.Spool, which parses and seals it while it
 // arrives, and put into each recipient's account with Service.Deliver inside a
 // transaction of that account. A signed-in session opens an Account and selects
-// Views on its boxes. Everything but a View may be used from several goroutines.
+// Views on its boxes. All but Spools and Views may be used from several goroutines.
 package mailbox
 
 import (
