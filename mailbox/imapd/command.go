@@ -56,7 +56,7 @@ type announced struct {
 
 // violation is a break of framing, after which the connection cannot go on.
 type violation struct {
-	status string // "BAD" or "NO [TOOBIG]"
+	status string // "BAD" or "NO [TOOBIG]"; empty where the command has its answer
 	text   string
 }
 

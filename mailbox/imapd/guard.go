@@ -15,6 +15,11 @@ import (
 // at a time (see assembler). It also keeps all deadlines: those that the
 // library sets do nothing.
 //
+// Below TLS nothing is counted: what can come there is bounded by the deadlines
+// of the handshake and of the sign-in, and by what crypto/tls takes for a
+// handshake; from then on every plain byte passes here, and is counted against
+// the command that it belongs to.
+//
 // A guard that waits holds no buffer of its own: bytes are read into the
 // library's.
 type guard struct {
@@ -42,6 +47,7 @@ type guard struct {
 	awaiting bool // between commands, or within one that is not whole yet
 	invited  bool // the library has said "+ "
 	closing  bool
+	over     bool // the client has been told BYE
 	closed   bool
 	session  bool // a session holds the guard until it ends
 }
@@ -82,10 +88,10 @@ func (g *guard) Read(p []byte) (int, error) {
 // the library has asked for. buf is free to be read into.
 func (g *guard) next(buf []byte) error {
 	if g.hangUp != "" {
-		return &violation{"", g.hangUp}
+		return farewell(g.hangUp)
 	}
 	if !g.await() {
-		return &violation{"", "Server is going down"}
+		return farewell(goingDown)
 	}
 	defer g.awaited()
 	if g.asked() {

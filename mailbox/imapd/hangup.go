@@ -7,6 +7,13 @@ import (
 	"time"
 )
 
+// farewell is why the server ends a connection that broke no rule of framing.
+type farewell string
+
+func (f farewell) Error() string { return string(f) }
+
+const goingDown = "Server is going down"
+
 // failed ends the connection for err, telling the client why where it is the
 // client's doing.
 func (g *guard) failed(err error) error {
@@ -14,9 +21,13 @@ func (g *guard) failed(err error) error {
 		return nil
 	}
 	g.ended, g.in, g.out = true, nil, nil
+	defer g.setOver()
 	var v *violation
+	var f farewell
 	var ne net.Error
 	switch {
+	case errors.As(err, &f):
+		g.say("* BYE " + string(f) + "\r\n")
 	case errors.As(err, &v):
 		g.mu.Lock()
 		answer := "* BYE " + v.text + "\r\n"
@@ -30,6 +41,13 @@ func (g *guard) failed(err error) error {
 		g.say("* BYE Timeout\r\n")
 	}
 	return io.EOF
+}
+
+// setOver lets nothing of the library's follow a BYE.
+func (g *guard) setOver() {
+	g.mu.Lock()
+	g.over = true
+	g.mu.Unlock()
 }
 
 // linger closes our half and lets what the client still sends run out for a
@@ -54,7 +72,7 @@ func (g *guard) bye() {
 	defer g.mu.Unlock()
 	g.closing = true
 	if g.awaiting && !g.closed {
-		g.sayLocked("* BYE Server is going down\r\n")
+		g.sayLocked("* BYE " + goingDown + "\r\n")
 		g.tls.Close()
 	}
 }

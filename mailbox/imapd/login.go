@@ -51,7 +51,7 @@ func (s *session) waitTurn(key throttleKey) error {
 	case <-s.srv.admitCtx.Done():
 	case <-s.ctx.Done():
 	}
-	return answer(imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "Server is going down")
+	return answer(imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, goingDown)
 }
 
 // refused notes a failed sign-in; the connection does not outlive many.

@@ -14,6 +14,9 @@ func (g *guard) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	if g.over {
+		return 0, net.ErrClosed
+	}
 	if g.muted {
 		// STARTTLS has greeted already; the library writes its greeting
 		// first of all, in one piece.
