@@ -78,7 +78,7 @@ func (l *link) start() {
 	}
 	l.wire.phase(l.s.cfg.Limits.Handshake)
 	l.tls = tls.Server(l.wire, l.s.tls)
-	if err := l.tls.HandshakeContext(l.s.ctx); err != nil {
+	if err := l.tls.Handshake(); err != nil {
 		l.s.cfg.Log.Debug("a TLS handshake failed", "error", err)
 		l.die()
 		return
@@ -188,129 +188,6 @@ func (l *link) readLine() (line []byte, ok bool) {
 func (l *link) lineBuffered() bool {
 	b, _ := l.in.Peek(l.in.Buffered())
 	return bytes.IndexByte(b, '\n') >= 0
-}
-
-// readFailed ends the link after a read that failed, with a word where time
-// was the reason.
-func (l *link) readFailed(err error) {
-	switch {
-	case !timedOut(err):
-		l.flush() // whoever only stopped sending still hears what was done
-		l.end()
-	case l.s.draining.Load():
-		l.bye("421 4.3.2 shutting down; come back later")
-	default:
-		l.bye("421 4.4.2 that took too long")
-	}
-}
-
-// reply answers in the library's place.
-func (l *link) reply(line string) {
-	l.out = append(l.out, line...)
-	l.out = append(l.out, '\r', '\n')
-	l.count(line)
-}
-
-// bye answers for the last time.
-func (l *link) bye(line string) {
-	l.out = append(l.out, line...)
-	l.out = append(l.out, '\r', '\n')
-	l.flush()
-	l.end()
-}
-
-// end closes the connection with TLS's own goodbye.
-func (l *link) end() {
-	l.dead = true
-	if l.tls != nil {
-		l.tls.Close()
-		return
-	}
-	l.wire.Close()
-}
-
-// flush sends the replies that wait.
-func (l *link) flush() bool {
-	if l.dead {
-		return false
-	}
-	if len(l.out) == 0 {
-		return true
-	}
-	_, err := l.tls.Write(l.out)
-	l.out = l.out[:0]
-	if err != nil {
-		l.die()
-		return false
-	}
-	return true
-}
-
-// maxOut bounds the replies that wait.
-const maxOut = 16 << 10
-
-// Write takes the library's replies, line by line.
-func (l *link) Write(p []byte) (int, error) {
-	l.start()
-	rest := p
-	for {
-		i := bytes.IndexByte(rest, '\n')
-		if i < 0 {
-			l.partial = append(l.partial, rest...)
-			return len(p), nil
-		}
-		l.partial = append(l.partial, rest[:i+1]...)
-		l.takeReply(l.partial)
-		l.partial, rest = l.partial[:0], rest[i+1:]
-	}
-}
-
-// takeReply takes one line of a reply of the library's.
-func (l *link) takeReply(line []byte) {
-	final := len(line) < 4 || line[3] != '-'
-	switch {
-	case l.dead:
-		return
-	case l.override != nil:
-		if final {
-			l.out = append(l.out, *l.override...)
-			l.override, l.drop354 = nil, false
-		}
-		return
-	case l.drop354 && bytes.HasPrefix(line, []byte("354")):
-		l.drop354 = false
-		return
-	}
-	for _, c := range line { // the library repeats what clients say
-		if (c < ' ' || c > '~') && c != '\r' && c != '\n' {
-			c = '?' // RFC 5321 4.2
-		}
-		l.out = append(l.out, c)
-	}
-	if len(l.out) > maxOut {
-		l.flush()
-	}
-	if !final {
-		return
-	}
-	l.drop354 = false
-	l.answer = bytes.HasPrefix(line, []byte("334"))
-	if l.count(string(line)); l.last && l.flush() {
-		l.end()
-	}
-}
-
-// count ends the link after too many refusals.
-func (l *link) count(line string) {
-	switch {
-	case strings.HasPrefix(line, "50"), strings.HasPrefix(line, "53"):
-		l.errors++
-	case line[0] == '4' || line[0] == '5':
-		l.refusals++
-	}
-	if l.errors > l.s.cfg.Limits.MaxErrors || l.refusals > l.s.cfg.Limits.MaxRefusals {
-		l.bye("421 4.7.0 too many errors")
-	}
 }
 
 // Close ends the connection, after the replies that wait. It may be called at
