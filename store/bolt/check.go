@@ -18,20 +18,52 @@ const maxFaults = 20
 // Check reads every page and record once. It returns what is wrong: pages
 // that do not hang together, records that do not parse, large values that are
 // missing or that nothing refers to, due times that record and index tell
-// differently. All of it wraps store.ErrCorrupt.
+// differently. All of it wraps store.ErrCorrupt. Writers wait while the pages
+// of their file are walked.
 func (db *DB) Check(ctx context.Context) error {
+	if err := db.begin(); err != nil {
+		return err
+	}
+	defer db.end()
 	var faults []error
-	err := db.each(ctx, func(tx *bbolt.Tx) error {
-		c := checker{ctx: ctx, tx: tx}
-		c.pages()
-		if len(c.faults) == 0 { // records of broken pages cannot be walked
-			c.records()
-			c.index()
+	for _, s := range db.shards {
+		found, err := s.check(ctx)
+		if err != nil {
+			return err
 		}
-		faults = append(faults, c.faults...)
-		return ctx.Err()
-	})
-	return errors.Join(err, errors.Join(faults...))
+		faults = append(faults, found...)
+	}
+	return errors.Join(faults...)
+}
+
+// check returns what is wrong in one file.
+func (s *shard) check(ctx context.Context) (faults []error, err error) {
+	look := func(fn func(*checker)) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error {
+			c := checker{ctx: ctx, tx: tx}
+			fn(&c)
+			faults = c.faults
+			return ctx.Err()
+		}
+	}
+	// bbolt's own check reads the free list, which belongs to the writer: so
+	// nobody writes meanwhile.
+	if err := s.still(look((*checker).pages)); err != nil || len(faults) > 0 {
+		return faults, err // records of broken pages cannot be walked
+	}
+	err = s.read(look(func(c *checker) { c.records(); c.index() }))
+	return faults, err
+}
+
+// still runs fn while nobody writes. The caller has no other transaction open:
+// the writer may wait for that one.
+func (s *shard) still(fn func(*bbolt.Tx) error) error {
+	btx, err := s.file.Begin(true)
+	if err != nil {
+		return asStoreError(err)
+	}
+	defer btx.Rollback()
+	return fn(btx)
 }
 
 type checker struct {
