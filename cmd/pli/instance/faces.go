@@ -42,11 +42,8 @@ func (in *Instance) Start() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	in.stop = stop
-	in.wg.Go(func() {
-		if err := in.outbox.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			in.deps.Log.Error("the outbox stopped", "error", err)
-		}
-	})
+	in.work(ctx, "outbox", in.outbox.Run)
+	in.work(ctx, "sign-in", in.signin.Run)
 	for _, open := range []func(*tls.Config) error{in.startSMTP, in.startIMAP, in.startWeb, in.startMetrics, in.startOperations} {
 		if err := open(conf); err != nil {
 			return err
@@ -96,6 +93,15 @@ func (in *Instance) serve(name, addr string, at *string, serve func(net.Listener
 	}
 	in.run(name, func() error { return serve(in.metrics.count(name, l)) })
 	return nil
+}
+
+// work runs a worker until ctx ends.
+func (in *Instance) work(ctx context.Context, name string, worker func(context.Context) error) {
+	in.wg.Go(func() {
+		if err := worker(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			in.deps.Log.Error("a worker stopped", "worker", name, "error", err)
+		}
+	})
 }
 
 // run runs what serves a door.

@@ -140,6 +140,7 @@ func (in *Instance) openRooms(ctx context.Context, master *sealed.Master) (err e
 	in.mss = mss.New(mss.Config{DB: in.db, Spaces: in.spaces, Directory: in.directory, Mail: in.mail, Gate: in.gate, Signin: in.signin,
 		Trust: trust, Secret: master.Derive("digests"), Hostname: cfg.Name, Product: product,
 		Now: now, Log: log, Limits: cfg.limits(), RepliesOnly: cfg.RepliesOnly})
+	in.metrics.watch(in.mss.Stats)
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pli/mss"
 )
 
 // metrics is what the loopback port tells: volumes and health, no content, no
@@ -33,6 +35,34 @@ func newMetrics() *metrics {
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.conns, m.open, m.notices)
 	return m
+}
+
+// mailCollector turns what the messaging space counts into metrics.
+type mailCollector struct {
+	stats    func() mss.Stats
+	messages *prometheus.Desc
+	refused  *prometheus.Desc
+}
+
+// watch adds the messaging space's counts to what is told.
+func (m *metrics) watch(stats func() mss.Stats) {
+	m.registry.MustRegister(&mailCollector{stats,
+		prometheus.NewDesc("pli_messages_total", "Messages: accepted (answered 250), delivered into a mailbox, repeats that added nothing, failed for a reason of ours.", []string{"outcome"}, nil),
+		prometheus.NewDesc("pli_refusals_total", "Refusals of senders, recipients and messages, by reason.", []string{"reason"}, nil)})
+}
+
+// Describe sends what Collect will tell.
+func (c *mailCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.messages; ch <- c.refused }
+
+// Collect tells the counts as they are now.
+func (c *mailCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.stats()
+	for outcome, n := range map[string]uint64{"accepted": s.Accepted, "delivered": s.Delivered, "repeat": s.Repeats, "failed": s.Failed} {
+		ch <- prometheus.MustNewConstMetric(c.messages, prometheus.CounterValue, float64(n), outcome)
+	}
+	for reason, n := range s.Refused {
+		ch <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(n), reason)
+	}
 }
 
 func (m *metrics) notice(kind, outcome string) { m.notices.WithLabelValues(kind, outcome).Inc() }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pli/certs"
+	"pli/consent"
 	"pli/identity"
 	"pli/internal/errs"
 	"pli/mss/directory"
@@ -84,7 +85,7 @@ func (in *Instance) AddSpace(ctx context.Context, a SpaceAdd) (SpaceInfo, error)
 	if n.State == space.Active && (a.Login == "" || a.Password == "") {
 		return SpaceInfo{}, errs.New(errs.Invalid, "an active space needs --login and --password")
 	}
-	s, err := in.spaces.Add(ctx, n)
+	s, err := in.addSpace(ctx, n)
 	if err != nil {
 		return SpaceInfo{}, err
 	}
@@ -98,6 +99,23 @@ func (in *Instance) AddSpace(ctx context.Context, a SpaceAdd) (SpaceInfo, error)
 		out.MailPassword, err = in.activate(ctx, s.ID, a.Login, a.Password)
 	}
 	return out, err
+}
+
+// addSpace adds a space. One that is there without an account, because a crash
+// came between the two, is gone on with; any other is a Conflict.
+func (in *Instance) addSpace(ctx context.Context, n space.New) (space.Space, error) {
+	s, err := in.spaces.Add(ctx, n)
+	if !errs.Is(err, errs.Conflict) {
+		return s, err
+	}
+	id, findErr := in.spaces.ByINS(ctx, n.INS.Matricule())
+	if findErr != nil {
+		return s, err
+	}
+	if _, accountErr := in.signin.Member(ctx, id); !errs.Is(accountErr, errs.NotFound) {
+		return s, err
+	}
+	return in.spaces.ByID(ctx, id)
 }
 
 // newSpace checks what an operator typed.
@@ -185,10 +203,13 @@ func (in *Instance) SetSpaceState(ctx context.Context, a SpaceState) (SpaceInfo,
 	if err != nil {
 		return SpaceInfo{}, err
 	}
-	if err := in.spaces.SetState(ctx, id, to); err != nil {
-		return SpaceInfo{}, err
-	}
-	s, err := in.spaces.ByID(ctx, id)
+	var s space.Space
+	now := in.deps.Now()
+	req := consent.Request{Space: id, Act: consent.ActSpaceState, Title: to.String()}
+	err = in.gate.Do(ctx, identity.Actor{Kind: identity.Staff, ID: "operator", Name: in.cfg.Name}, req, func(tx store.Tx) (err error) {
+		s, err = space.Change(tx, to, now)
+		return err
+	})
 	return info(s), err
 }
 
