@@ -8,12 +8,14 @@ import (
 	"pli/certs/keyring"
 	"pli/internal/errs"
 	"pli/signin"
+	"pli/web/words"
 )
 
 // accountPage is what the page of the account shows.
 type accountPage struct {
 	Address    string
 	Profession string
+	Since      string // since when the space is there, "" for a member
 	Secret     string // a new mail password, shown once
 	Label      string
 	Host       string
@@ -45,6 +47,13 @@ func (v *visit) accountPage() (accountPage, error) {
 	p := accountPage{
 		Address: v.session.Address.String(), Profession: v.profession(v.session.Actor),
 		Host: v.MailHost, IMAP: v.IMAPPort, SMTP: v.SubmissionPort,
+	}
+	if v.isHolder() {
+		home, err := v.Spaces.ByID(v.r.Context(), v.space())
+		if err != nil {
+			return p, err
+		}
+		p.Since = v.say("account.space.since", words.Day(v.lang, home.Created.In(v.Zone)))
 	}
 	slots, err := v.Signin.MailPasswords(v.r.Context(), v.session.Account)
 	if err != nil {

@@ -5,49 +5,40 @@ import (
 	"sync"
 	"time"
 
-	"pli/internal/errs"
+	"pli/mailbox"
 )
 
-// streams counts the event streams, and ends those of a session that ends.
+// streams is the open event streams: they end with their session.
 type streams struct {
+	places
 	mu   sync.Mutex
-	max  int
-	all  int
-	open map[string][]chan struct{} // by session token
+	open map[string]map[chan struct{}]bool // by session token
 }
 
-// perSession is how many streams one session may hold: as many tabs.
-const perSession = 8
-
 // begin takes a place for a stream; the channel closes when the session ends.
-func (s *streams) begin(token string) (<-chan struct{}, error) {
+func (s *streams) begin(token string) (chan struct{}, error) {
+	if err := s.take(token); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= s.max || len(s.open[token]) >= perSession {
-		return nil, errs.New(errs.Unavailable, "too many event streams")
-	}
 	if s.open == nil {
-		s.open = map[string][]chan struct{}{}
+		s.open = map[string]map[chan struct{}]bool{}
+	}
+	if s.open[token] == nil {
+		s.open[token] = map[chan struct{}]bool{}
 	}
 	over := make(chan struct{})
-	s.open[token] = append(s.open[token], over)
-	s.all++
+	s.open[token][over] = true
 	return over, nil
 }
 
 // leave gives a stream's place back.
-func (s *streams) leave(token string, over <-chan struct{}) {
+func (s *streams) leave(token string, over chan struct{}) {
+	s.give(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all--
-	list := s.open[token]
-	for i, c := range list {
-		if c == over {
-			list = append(list[:i], list[i+1:]...)
-			break
-		}
-	}
-	if s.open[token] = list; len(list) == 0 {
+	if delete(s.open[token], over); len(s.open[token]) == 0 {
 		delete(s.open, token)
 	}
 }
@@ -56,8 +47,8 @@ func (s *streams) leave(token string, over <-chan struct{}) {
 func (s *streams) end(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.open[token] {
-		close(c)
+	for over := range s.open[token] {
+		close(over)
 	}
 	delete(s.open, token)
 }
@@ -70,8 +61,8 @@ const (
 	streamLife = 10 * time.Minute
 )
 
-// events tells an open page that there is something new: server-sent events
-// with no content of the message.
+// events tells an open page that a message has arrived: server-sent events,
+// with nothing of the message in them.
 func (v *visit) events() error {
 	over, err := v.streams.begin(v.session.Token)
 	if err != nil {
@@ -80,24 +71,36 @@ func (v *visit) events() error {
 	defer v.streams.leave(v.session.Token, over)
 	wake, cancel := v.Hub.Subscribe(v.session.Account)
 	defer cancel()
+	last, err := v.inboxNext()
+	if err != nil {
+		return err
+	}
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(v.w)
-	beat := time.NewTicker(streamBeat)
+	beat, end := time.NewTicker(streamBeat), time.NewTimer(streamLife)
 	defer beat.Stop()
-	end := time.NewTimer(streamLife)
 	defer end.Stop()
 	line := "retry: 5000\n\n"
 	for {
 		v.moreTime(2 * streamBeat)
-		if _, err := v.w.Write([]byte(line)); err != nil {
-			return nil
-		}
-		if err := out.Flush(); err != nil {
-			return nil
+		if line != "" {
+			if _, err := v.w.Write([]byte(line)); err != nil {
+				return nil
+			}
+			if err := out.Flush(); err != nil {
+				return nil
+			}
 		}
 		select {
-		case <-wake:
-			line = "event: mail\ndata: new\n\n"
+		case <-wake: // something changed; only an arrival is news
+			line = ""
+			next, err := v.inboxNext()
+			if err != nil {
+				return nil
+			}
+			if next != last {
+				last, line = next, "event: mail\ndata: new\n\n"
+			}
 		case <-beat.C:
 			line = ": still here\n\n"
 		case <-end.C:
@@ -110,14 +113,24 @@ func (v *visit) events() error {
 	}
 }
 
+// inboxNext returns what moves when a message arrives in the inbox.
+func (v *visit) inboxNext() (mailbox.UID, error) {
+	d, err := v.open()
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	box, err := d.Box(v.r.Context(), mailbox.Inbox)
+	return box.UIDNext, err
+}
+
 // alive answers a page in which somebody writes: the session goes on.
 func (v *visit) alive() error {
 	v.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// moreTime moves the connection's deadlines to life from now. A server without
-// deadlines needs none.
+// moreTime moves the connection's deadlines to life from now.
 func (v *visit) moreTime(life time.Duration) {
 	c := http.NewResponseController(v.w)
 	_ = c.SetReadDeadline(v.Now().Add(life))

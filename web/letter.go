@@ -226,7 +226,7 @@ func blocksOf(s string) []block {
 // frameClass sizes a frame for about so many lines, in steps of 100 pixels:
 // without script it cannot grow with its content.
 func frameClass(lines int) string {
-	return "frame-" + strconv.Itoa(min(10, max(2, (lines*29+139)/100)))
+	return "frame-" + strconv.Itoa(min(10, max(2, (lines*38+119)/100)))
 }
 
 // maxEvents is how many appointments of one message are shown.

@@ -188,7 +188,7 @@ func TestLimitsOfStreams(t *testing.T) {
 // So many messages with files at once; the next is told to wait.
 func TestLimitOfUploads(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *web.Config) { c.MaxUploads = 1 })
+	h := newHouse(t, func(c *web.Config) { c.MaxUploadsOf = 1 })
 	camille, _ := pair(h)
 	b := camille.signIn()
 	b.get("/mail/inbox/1/reply")

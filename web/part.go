@@ -144,6 +144,7 @@ func (v *visit) part() error {
 // sendFile answers with a file's content. length is its exact number of bytes,
 // -1 if that is not known.
 func (v *visit) sendFile(f file, r io.Reader, length int64) error {
+	v.moreTime(v.UploadTime)
 	head := make([]byte, 1024)
 	n, err := io.ReadFull(r, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {

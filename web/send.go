@@ -37,12 +37,11 @@ func (w *writing) close() {
 
 // written reads the form's fields; its files are still to come.
 func (v *visit) written() (*writing, error) {
-	select {
-	case v.uploads <- struct{}{}:
-	default:
-		return nil, sorry(errs.New(errs.Unavailable, "too many uploads"), "err.busy")
+	account := string(v.session.Account)
+	if err := v.uploads.take(account); err != nil {
+		return nil, sorry(err, "err.busy")
 	}
-	w := &writing{free: func() { <-v.uploads }, keep: map[string]bool{}}
+	w := &writing{free: func() { v.uploads.give(account) }, keep: map[string]bool{}}
 	v.moreTime(v.UploadTime)
 	err := v.readWriting(w)
 	if err != nil {

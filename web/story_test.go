@@ -343,6 +343,7 @@ func TestAnOpenPageHearsOfANewMessage(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	camille, moreau := h.holder("Camille", "ROUX"), h.member("louise.moreau", "Dr Louise MOREAU", "10")
+	moreau.send(camille, letter{subject: "Avant", text: "…"})
 	b := camille.signIn()
 	resp, err := b.client.Get(h.server.URL + "/events")
 	h.must(err)
@@ -364,6 +365,12 @@ func TestAnOpenPageHearsOfANewMessage(t *testing.T) {
 		}
 	}()
 	time.Sleep(20 * time.Millisecond) // the stream has begun; what came before is not news
+	b.get("/mail/inbox/1")            // neither is what the person does themselves
+	select {
+	case <-heard:
+		t.Fatal("reading a message is told as news")
+	case <-time.After(100 * time.Millisecond):
+	}
 	moreau.send(camille, letter{subject: "Nouveau", text: "…"})
 	sent := time.Now()
 	select {

@@ -47,6 +47,7 @@ func (s *Server) handle(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{Server: s, w: w, r: r}
 		v.r = r.WithContext(signin.From(r.Context(), remote(r)))
+		v.moreTime(v.PageTime)
 		v.lang = v.language()
 		if v.switchLanguage() {
 			return

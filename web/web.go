@@ -56,9 +56,12 @@ type Config struct {
 	MaxShown     int           // bytes of a text that is shown: 500 000
 	MaxFiles     int           // files of one message: 20
 	MaxFileBytes int64         // bytes of all files of one message: 18 MB, which are 25 MB once encoded
-	MaxUploads   int           // messages with files that are taken at once: 16
+	MaxUploads   int           // messages that are taken at once, in all: 200
+	MaxUploadsOf int           // of one person: 3
 	MaxStreams   int           // event streams in all: 10 000
-	UploadTime   time.Duration // for one message with files to arrive: 10 minutes
+	MaxStreamsOf int           // of one session, as many tabs: 8
+	PageTime     time.Duration // for an ordinary request to arrive and be answered: 1 minute
+	UploadTime   time.Duration // for a message or a file to arrive or to leave: 10 minutes
 	HTML         safehtml.Limits
 }
 
@@ -90,13 +93,18 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.MaxText, 200_000)
 	set(&c.MaxShown, 500_000)
 	set(&c.MaxFiles, 20)
-	set(&c.MaxUploads, 16)
+	set(&c.MaxUploads, 200)
+	set(&c.MaxUploadsOf, 3)
 	set(&c.MaxStreams, 10_000)
+	set(&c.MaxStreamsOf, 8)
 	if c.MaxForm <= 0 {
 		c.MaxForm = 64 << 10
 	}
 	if c.MaxFileBytes <= 0 {
 		c.MaxFileBytes = 18 * 1000 * 1000
+	}
+	if c.PageTime <= 0 {
+		c.PageTime = time.Minute
 	}
 	if c.UploadTime <= 0 {
 		c.UploadTime = 10 * time.Minute
@@ -111,7 +119,7 @@ type Server struct {
 	pages   *pages
 	assets  *assets
 	cleaner *safehtml.Cleaner
-	uploads chan struct{} // a place for each message with files on its way
+	uploads places // a place for each message on its way
 	streams streams
 	known   known
 	mux     *http.ServeMux
@@ -127,8 +135,9 @@ func New(cfg Config) (*Server, error) {
 		cfg.Spaces == nil || cfg.Gate == nil || cfg.Hub == nil || cfg.Now == nil {
 		return nil, errs.New(errs.Invalid, "the portal lacks one of its rooms or its clock")
 	}
-	s := &Server{Config: cfg, cleaner: safehtml.New(cfg.HTML), uploads: make(chan struct{}, cfg.MaxUploads)}
-	s.streams.max = cfg.MaxStreams
+	s := &Server{Config: cfg, cleaner: safehtml.New(cfg.HTML)}
+	s.uploads.max, s.uploads.each = cfg.MaxUploads, cfg.MaxUploadsOf
+	s.streams.max, s.streams.each = cfg.MaxStreams, cfg.MaxStreamsOf
 	if s.book, err = words.Load(); err != nil {
 		return nil, err
 	}

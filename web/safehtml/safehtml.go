@@ -97,7 +97,8 @@ func (c *Cleaner) Clean(r io.Reader, image Image) (Letter, error) {
 	p := &pass{image: image, budget: c.limits.MaxImages}
 	p.run(string(src))
 	out.Blocked = p.blocked
-	out.Height = p.lines + p.text/75
+	p.line()
+	out.Height = p.lines
 	// The sanitiser comes last: nothing is added to what it lets through.
 	out.HTML = c.policy.Sanitize(p.out.String())
 	return out, nil
@@ -111,7 +112,7 @@ type pass struct {
 	budget  int
 	blocked int
 	lines   int
-	text    int // runes of text seen, roughly
+	text    int // bytes of text since the last line began
 	hidden  int // depth inside elements whose text nobody sees
 	link    string
 	words   strings.Builder
@@ -151,7 +152,7 @@ func (p *pass) start(t html.Token) {
 			t.Attr = []html.Attribute{{Key: "href", Val: p.link}}
 		}
 	case "p", "div", "tr", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "hr":
-		p.lines++
+		p.line()
 	case "style", "script", "title":
 		p.hidden++
 	}
@@ -173,12 +174,20 @@ func (p *pass) end(t html.Token) {
 
 func (p *pass) say(t html.Token) {
 	if p.hidden == 0 {
-		p.text += len(t.Data)
+		p.text += len(strings.TrimSpace(t.Data))
 		if p.link != "" && p.words.Len() < 1024 {
 			p.words.WriteString(t.Data)
 		}
 	}
 	p.out.WriteString(t.String())
+}
+
+// line counts the lines that the text so far takes, at about 75 bytes each.
+func (p *pass) line() {
+	if p.text > 0 {
+		p.lines += 1 + p.text/75
+	}
+	p.text = 0
 }
 
 // goodLink returns an address that a letter may lead to, else "": the policy
