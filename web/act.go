@@ -59,8 +59,8 @@ func (v *visit) do(view *mailbox.View, slug, op, to string, uids []mailbox.UID) 
 		if op == "unread" {
 			how = mailbox.FlagsRemove
 		}
-		_, err := view.Store(ctx, uids, how, []mailbox.Flag{mailbox.Seen}, 0)
-		return &note{Key: "note." + op, Count: len(uids)}, err
+		marked, err := view.Store(ctx, uids, how, []mailbox.Flag{mailbox.Seen}, 0)
+		return counted("note."+op, len(marked)), err
 	case "delete":
 		return v.remove(view, uids)
 	case "empty":
@@ -83,19 +83,32 @@ func (v *visit) move(view *mailbox.View, slug, to string, uids []mailbox.UID, of
 		return nil, err
 	}
 	if !offer {
-		return &note{Key: "note.undone", Count: len(moved.Dest)}, nil
+		return counted("note.undone", len(moved.Dest)), nil
 	}
 	back := make([]uint32, len(moved.Dest))
 	for i, uid := range moved.Dest {
 		back[i] = uint32(uid)
 	}
-	return &note{Key: "note." + to, Count: len(back), Undo: &undo{Box: to, UIDs: back, To: slug}}, nil
+	n := counted("note."+to, len(back))
+	if len(back) > 0 {
+		n.Undo = &undo{Box: to, UIDs: back, To: slug}
+	}
+	return n, nil
+}
+
+// counted returns the note that tells of n messages; of none, that they are
+// no longer there.
+func counted(key string, n int) *note {
+	if n == 0 {
+		return &note{Key: "note.gone"}
+	}
+	return &note{Key: key, Count: n}
 }
 
 // remove deletes messages for good.
 func (v *visit) remove(view *mailbox.View, uids []mailbox.UID) (*note, error) {
 	if len(uids) == 0 {
-		return &note{Key: "note.nothing"}, nil
+		return &note{Key: "note.gone"}, nil
 	}
 	ctx := v.r.Context()
 	if _, err := view.Store(ctx, uids, mailbox.FlagsAdd, []mailbox.Flag{mailbox.Deleted}, 0); err != nil {
@@ -105,7 +118,7 @@ func (v *visit) remove(view *mailbox.View, uids []mailbox.UID) (*note, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &note{Key: "note.deleted", Count: len(gone)}, nil
+	return counted("note.deleted", len(gone)), nil
 }
 
 // all returns the UIDs of a view.

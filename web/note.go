@@ -32,10 +32,17 @@ type noteRef struct {
 // noteLife is how long a note waits for its page.
 const noteLife = time.Minute
 
+// maxNote is how many bytes of a note a cookie carries.
+const maxNote = 2000
+
 // leave keeps a note for the next page.
 func (v *visit) leave(n note) {
 	b, err := json.Marshal(n)
-	if err != nil || len(b) > 2000 {
+	if len(b) > maxNote { // too many messages to take back by a cookie
+		n.Undo = nil
+		b, err = json.Marshal(n)
+	}
+	if err != nil || len(b) > maxNote {
 		return
 	}
 	v.setCookie(cookieNote, base64.RawURLEncoding.EncodeToString(b), noteLife)
@@ -54,6 +61,9 @@ func (v *visit) takeNote() *note {
 	}
 	var n note
 	if json.Unmarshal(b, &n) != nil || !strings.HasPrefix(n.Key, "note.") || !v.book.Has(n.Key) {
+		return nil
+	}
+	if n.Count == 0 && strings.Contains(v.say(n.Key), "%") {
 		return nil
 	}
 	if n.Link != nil && (localPath(n.Link.Href) == "" || !v.book.Has(n.Link.Key)) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pli/dossier"
@@ -170,7 +171,7 @@ func (v *visit) sendFile(f file, r io.Reader, length int64) error {
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": f.Name}))
 	if length >= 0 {
-		h.Set("Content-Length", itoa(length))
+		h.Set("Content-Length", strconv.FormatInt(length, 10))
 	}
 	if _, err := v.w.Write(head); err != nil {
 		return nil // the browser has gone

@@ -1,7 +1,10 @@
 package web_test
 
 import (
+	"encoding/base64"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -162,5 +165,43 @@ func TestMailPasswordIsShownOnce(t *testing.T) {
 	}
 	if strings.Contains(h.log.String(), secret) {
 		t.Error("the password is in the log")
+	}
+}
+
+// What a browser sends back is input like any other.
+func TestStrangeCookiesDoNoHarm(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	camille := h.holder("Camille", "ROUX")
+	b := camille.signIn()
+	at, err := url.Parse(h.server.URL)
+	h.must(err)
+	session := ""
+	for _, c := range b.client.Jar.Cookies(at) {
+		if c.Name == "__Host-pli" {
+			session = c.Value
+		}
+	}
+	notes := []string{"x", "e30", base64.RawURLEncoding.EncodeToString([]byte(`{"k":"err.internal"}`)),
+		base64.RawURLEncoding.EncodeToString([]byte(`{"k":"note.sent","l":{"h":"//evil.example","k":"note.sent.link"},"u":{"b":"\"><script>","i":[1],"t":"x"}}`)),
+		base64.RawURLEncoding.EncodeToString([]byte(`{"k":"note.trash"}`)), strings.Repeat("A", 3000)}
+	for _, value := range notes {
+		for _, path := range []string{"/mail/inbox", "/sign-in/code", "/sign-in"} {
+			r, err := http.NewRequest(http.MethodGet, h.server.URL+path, nil)
+			h.must(err)
+			for _, name := range []string{"note", "code", "lang", "form"} {
+				r.AddCookie(&http.Cookie{Name: "__Host-pli-" + name, Value: value})
+			}
+			r.AddCookie(&http.Cookie{Name: "__Host-pli", Value: session})
+			client := *b.client
+			client.Jar = nil
+			resp, err := client.Do(r)
+			h.must(err)
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode >= 500 || strings.Contains(string(body), "evil.example") || strings.Contains(string(body), "<script>") {
+				t.Errorf("%s with %.40q: %d", path, value, resp.StatusCode)
+			}
+		}
 	}
 }

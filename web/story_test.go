@@ -223,6 +223,12 @@ func TestMovesAreTakenBack(t *testing.T) {
 	b.want(200, "1 message sera supprimé")
 	b.submit("/mail/trash/act", fields{"op": {"empty"}})
 	b.want(200, "1 message supprimé", "La corbeille est vide")
+	token := formValues(b.page.form("/sign-out")).Get("csrf")
+	for _, op := range []string{"archive", "read", "unread", "delete", "undo"} { // of a message that another client took away
+		b.post("/mail/inbox/act", fields{"csrf": {token}, "uid": {"99"}, "op": {op}, "to": {"archive"}})
+		b.want(200, "Ces messages ne sont plus ici")
+		b.lacks("Annuler")
+	}
 	b.post("/mail/inbox/act", fields{"csrf": {formValues(b.page.form("/sign-out")).Get("csrf")}, "uid": {"1"}, "op": {"explode"}})
 	b.want(422)
 }
