@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,16 +92,40 @@ func plainTitle(name string) string {
 	return strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == ' ' }), " ")
 }
 
-// group lists the kinds of documents by category, the chosen one marked.
+// commonTypes are the kinds of documents that people file most: they come
+// first, so that nobody has to search a hundred.
+var commonTypes = []string{
+	"11502-2",  // laboratory report
+	"11488-4",  // report of a consultation
+	"34112-3",  // hospital report
+	"11490-0",  // discharge letter
+	"18748-4",  // imaging report
+	"57833-6",  // prescription of medicines and devices
+	"89601-9",  // medical certificate
+	"87273-9",  // vaccination
+	"56446-8",  // appointment
+	"EXPPAT_2", // other document of the patient's
+}
+
+// group lists the kinds of documents, the common ones first, then all by
+// category; the chosen one is marked once.
 func (v *visit) group(page *filePage) {
-	byClass := map[string][]typeChoice{}
+	byCode, byClass := map[string]dossier.Type{}, map[string][]typeChoice{}
+	common := slices.Contains(commonTypes, page.Type)
 	for _, t := range v.Dossier.Types() {
-		byClass[t.Class] = append(byClass[t.Class], typeChoice{t.Code, v.typeLabel(t), t.Code == page.Type})
+		byCode[t.Code] = t
+		byClass[t.Class] = append(byClass[t.Class], typeChoice{t.Code, v.typeLabel(t), t.Code == page.Type && !common})
 	}
+	first := typeGroup{Label: v.say("file.common")}
+	for _, code := range commonTypes {
+		if t, ok := byCode[code]; ok {
+			first.Types = append(first.Types, typeChoice{code, v.typeLabel(t), code == page.Type})
+		}
+	}
+	page.Groups = append(page.Groups, first)
 	for _, c := range v.Dossier.Classes() {
 		if types := byClass[c.Code]; len(types) > 0 {
 			page.Groups = append(page.Groups, typeGroup{v.classLabel(c), types})
-			delete(byClass, c.Code)
 		}
 	}
 	if rest := byClass[""]; len(rest) > 0 {

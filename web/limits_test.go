@@ -233,3 +233,36 @@ func TestLimitOfUploads(t *testing.T) {
 	b.submit("/write/send", fields{"text": {"x"}})
 	b.want(200, "Votre message est envoyé")
 }
+
+// A long text is shown in part, and the page says so.
+func TestLimitOfWhatIsShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxShown = 1000 })
+	camille, moreau := pair(h)
+	for _, n := range []int{1000, 1001} {
+		text := strings.Repeat("t", n)
+		moreau.send(camille, letter{subject: "Long", text: text, files: []attachment{{"text/plain", "long.txt", text}}})
+	}
+	b := camille.signIn()
+	for path, cut := range map[string]bool{"/mail/inbox/2": false, "/mail/inbox/3": true, "/mail/inbox/2/open/2": false, "/mail/inbox/3/open/2": true} {
+		b.get(path)
+		b.want(200, strings.Repeat("t", 1000))
+		if got := strings.Contains(b.page.text(), "très long"); got != cut {
+			t.Errorf("%s says that something is left out: %v", path, got)
+		}
+		b.lacks(strings.Repeat("t", 1001))
+	}
+}
+
+// Places are for each and for all; what is given back can be taken again.
+func TestPlacesForMessagesInAll(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *web.Config) { c.MaxUploads, c.MaxUploadsOf = 1, 1 })
+	camille, _ := pair(h)
+	b := camille.signIn()
+	for range 3 {
+		b.get("/mail/inbox/1/reply")
+		b.submit("/write/send", fields{"text": {"x"}})
+		b.want(200, "Votre message est envoyé")
+	}
+}
