@@ -106,7 +106,7 @@ func (g *Gate) Do(ctx context.Context, actor identity.Actor, req Request, fn fun
 // try is one run of the transaction. It returns the refusal apart from the
 // errors that undo.
 func (g *Gate) try(tx store.Tx, actor identity.Actor, req Request, fn func(tx store.Tx) error) (refused, err error) {
-	home, facts, err := gather(tx, actor, req)
+	contact, facts, err := gather(tx, actor, req)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (g *Gate) try(tx store.Tx, actor identity.Actor, req Request, fn func(tx st
 	if _, err := audit.Append(tx, line); err != nil {
 		return nil, err
 	}
-	return nil, g.tell(tx, home, facts)
+	return nil, g.tell(tx, contact, facts)
 }
 
 // refusal returns the error that a refused actor gets.
@@ -139,23 +139,23 @@ func (d Decision) refusal() error {
 	return errs.New(errs.Denied, "%s", d.Reason)
 }
 
-// gather reads the facts that a decision rests on.
-func gather(tx store.Tx, actor identity.Actor, req Request) (space.Space, Facts, error) {
-	home, err := space.Load(tx)
+// gather reads the facts that a decision rests on, and where the holder is told.
+func gather(tx store.Tx, actor identity.Actor, req Request) (contact string, f Facts, err error) {
+	state, contact, err := space.StateOf(tx)
 	if err != nil {
-		return home, Facts{}, err
+		return "", Facts{}, err
 	}
 	doc := req.Document
 	if req.Load != nil {
 		if doc, err = req.Load(tx); errs.Is(err, errs.NotFound) {
 			doc = nil
 		} else if err != nil {
-			return home, Facts{}, err
+			return "", Facts{}, err
 		}
 	}
-	return home, Facts{
+	return contact, Facts{
 		Actor: actor, Relation: Relate(actor, tx.Owner(), doc), Act: req.Act,
-		State: home.State, Mode: req.Mode, Document: doc,
+		State: state, Mode: req.Mode, Document: doc,
 	}, nil
 }
 
@@ -194,7 +194,7 @@ func (g *Gate) Trace(ctx context.Context, actor identity.Actor, req Request, out
 		return errs.New(errs.Invalid, "only the gate itself traces outcome %q", outcome)
 	}
 	return g.update(ctx, req.Space, func(tx store.Tx) error {
-		if _, err := space.Load(tx); err != nil {
+		if _, _, err := space.StateOf(tx); err != nil {
 			return err
 		}
 		line := g.line(actor, req)

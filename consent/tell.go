@@ -2,7 +2,6 @@ package consent
 
 import (
 	"pli/notify"
-	"pli/space"
 	"pli/store"
 )
 
@@ -24,13 +23,13 @@ var told = map[Act]string{
 
 // tell puts a notice for the holder into the transaction of the act that it is
 // about.
-func (g *Gate) tell(tx store.Tx, home space.Space, f Facts) error {
+func (g *Gate) tell(tx store.Tx, contact string, f Facts) error {
 	kind := told[f.Act]
-	if g.cfg.Outbox == nil || kind == "" || f.Relation == Self || home.Contact == "" {
+	if g.cfg.Outbox == nil || kind == "" || f.Relation == Self || contact == "" {
 		return nil
 	}
 	subject, body := g.cfg.Words(kind)
-	n := notify.Notice{Kind: kind, To: home.Contact, Subject: subject, Body: body}
+	n := notify.Notice{Kind: kind, To: contact, Subject: subject, Body: body}
 	return g.cfg.Outbox.Enqueue(tx, "holder/"+kind, n, g.cfg.Now().Add(g.cfg.TellAfter))
 }
 

@@ -60,19 +60,19 @@ func (t *Transaction) findHolder(ctx context.Context, r *recipient) (bool, error
 	} else if err != nil {
 		return false, err
 	}
-	sp, err := t.s.cfg.Spaces.ByID(ctx, owner)
+	state, err := t.s.cfg.Spaces.State(ctx, owner)
 	if err != nil && !gone(err) {
 		return false, err
 	}
 	exists := err == nil
 	key, err := t.s.cfg.Signin.Recipient(ctx, owner)
-	if err != nil && (!gone(err) || exists && sp.State.AcceptsMail()) {
+	if err != nil && (!gone(err) || exists && state.AcceptsMail()) {
 		return false, err
 	}
-	if exists && !sp.State.AcceptsMail() {
+	if exists && !state.AcceptsMail() {
 		t.traceRejected(owner)
 	}
-	if !exists || !sp.State.AcceptsMail() {
+	if !exists || !state.AcceptsMail() {
 		return false, nil
 	}
 	r.owner, r.key, r.holder = owner, key, true

@@ -112,6 +112,18 @@ func (s *Service) ByID(ctx context.Context, owner store.Owner) (Space, error) {
 	return found, nil
 }
 
+// State returns only the state of a space, or an error of kind NotFound.
+func (s *Service) State(ctx context.Context, owner store.Owner) (state State, err error) {
+	if !IsSpace(owner) {
+		return 0, errs.New(errs.NotFound, "there is no such space")
+	}
+	err = s.cfg.DB.View(ctx, owner, func(tx store.Tx) (err error) {
+		state, _, err = StateOf(tx)
+		return err
+	})
+	return state, err
+}
+
 // SetState moves a space to another state, as Change does.
 func (s *Service) SetState(ctx context.Context, owner store.Owner, to State) error {
 	if !IsSpace(owner) {

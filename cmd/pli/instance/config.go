@@ -30,6 +30,8 @@ type Config struct {
 	StoreEngine string // "bolt"
 	StoreShards int    // of the bolt engine, fixed when the store is made
 	BlobEngine  string // "dir"
+	InlineBytes int64  // bodies up to this lie with the records, larger ones as blobs
+	HeapPercent int    // garbage kept, as a share of what is in use
 	Notices     string // folder that takes, as .eml files, what goes outside
 
 	RepliesOnly    bool
@@ -81,6 +83,8 @@ func (c *Config) settings() []setting {
 		{"tls.trust", &c.Trust, "PEM files of the authorities that issue peers' and members' certificates", nil},
 		{"store.engine", &c.StoreEngine, `"bolt": files in instance.dir`, oneOf(&c.StoreEngine, "bolt")},
 		{"store.shards", &c.StoreShards, "files of the bolt engine, fixed when the store is made", atLeast(&c.StoreShards, 1)},
+		{"store.inline_bytes", &c.InlineBytes, "message bodies up to this size lie with the records, larger ones as blobs; at most 524288", atLeast(&c.InlineBytes, 1)},
+		{"store.heap_percent", &c.HeapPercent, "memory spent to collect garbage less often (GOGC); what is unused is given back when quiet", atLeast(&c.HeapPercent, 20)},
 		{"blobs.engine", &c.BlobEngine, `"dir": files in instance.dir`, oneOf(&c.BlobEngine, "dir")},
 		{"notices.folder", &c.Notices, "folder that takes what goes outside (codes, notices) as .eml files", nonEmpty(&c.Notices)},
 		{"exchange.replies_only", &c.RepliesOnly, "holders may only answer a message, not write anew to a professional who wrote to them", nil},
@@ -108,7 +112,7 @@ func DefaultConfig() *Config {
 		Dir: "data", Name: "localhost", PatientDomain: "patient.pli.test",
 		LocalDomains: []string{"medecin.pli.test", "labo.pli.test"},
 		Certificate:  "server.pem", Key: "server.key", Trust: []string{"ca.pem"},
-		StoreEngine: "bolt", StoreShards: 1, BlobEngine: "dir", Notices: "outbox",
+		StoreEngine: "bolt", StoreShards: 1, BlobEngine: "dir", InlineBytes: 256 << 10, HeapPercent: 400, Notices: "outbox",
 		MessageBytes: 25_000_000, Recipients: 100,
 		UnknownShare: 0.3, UnknownLeast: 20, UnknownWindow: time.Hour, UnknownPause: 15 * time.Minute,
 		RepeatDays: 7, ConnsPerSource: 2000,

@@ -44,6 +44,7 @@ func (in *Instance) Start() error {
 	in.stop = stop
 	in.work(ctx, "outbox", in.outbox.Run)
 	in.work(ctx, "sign-in", in.signin.Run)
+	in.work(ctx, "heap", in.tendHeap)
 	for _, open := range []func(*tls.Config) error{in.startSMTP, in.startIMAP, in.startWeb, in.startMetrics, in.startOperations} {
 		if err := open(conf); err != nil {
 			return err

@@ -125,7 +125,7 @@ func (in *Instance) openRooms(ctx context.Context, master *sealed.Master) (err e
 		return err
 	}
 	in.mail = mailbox.New(mailbox.Config{DB: in.db, Blobs: in.blobs, Gate: in.gate, Hub: in.hub, Now: now, Log: log,
-		MaxMessage: cfg.MessageBytes + headroom})
+		MaxMessage: cfg.MessageBytes + headroom, InlineMax: cfg.InlineBytes})
 	if in.dossier, err = dossier.New(dossier.Config{DB: in.db, Blobs: in.blobs, Gate: in.gate, Keys: in.keys,
 		Now: now, Log: log, MaxSize: cfg.MessageBytes}); err != nil {
 		return err
