@@ -69,6 +69,12 @@ func New(cfg Config) (*Service, error) {
 // same as that of the records.
 const dataClass = "data"
 
+// What a space's data key is used for here, each under a key of its own.
+const (
+	roleContents = "dossier contents"
+	roleSources  = "dossier sources"
+)
+
 // Document is what is known of a filed document; its content is opened apart.
 type Document struct {
 	ID              string         // 26 lower-case letters and digits, random

@@ -30,7 +30,7 @@ func (s *Service) File(ctx context.Context, actor identity.Actor, space store.Ow
 	if err != nil {
 		return Document{}, err
 	}
-	key, err := s.key(ctx, space)
+	key, err := s.key(ctx, space, roleContents)
 	if err != nil {
 		return Document{}, err
 	}
@@ -38,7 +38,12 @@ func (s *Service) File(ctx context.Context, actor identity.Actor, space store.Ow
 	if err := s.put(ctx, key, contentAD(space, id), n, &rec, content); err != nil {
 		return Document{}, err
 	}
-	there, err := s.enter(ctx, actor, space, key, id, rec, n.Again)
+	sources, err := s.key(ctx, space, roleSources)
+	if err != nil {
+		s.discard(ctx, space, id, rec.Blob)
+		return Document{}, err
+	}
+	there, err := s.enter(ctx, actor, space, sources, id, rec, n.Again)
 	if err != nil || there.ID != id {
 		s.discard(ctx, space, id, rec.Blob)
 	}
@@ -47,7 +52,7 @@ func (s *Service) File(ctx context.Context, actor identity.Actor, space store.Ow
 
 // enter writes the document's record inside the gate; it returns the document
 // that is there afterwards, also with errs.Conflict.
-func (s *Service) enter(ctx context.Context, actor identity.Actor, space store.Owner, key [32]byte, id string, rec record, again bool) (Document, error) {
+func (s *Service) enter(ctx context.Context, actor identity.Actor, space store.Owner, sources [32]byte, id string, rec record, again bool) (Document, error) {
 	req := consent.Request{
 		Space: space, Act: consent.ActDossierFile, Object: id, Title: rec.traceTitle(), Document: rec.facts(id),
 	}
@@ -59,7 +64,7 @@ func (s *Service) enter(ctx context.Context, actor identity.Actor, space store.O
 	err := s.cfg.Gate.Do(context.WithoutCancel(ctx), actor, req, func(tx store.Tx) error {
 		there = rec.document(id)
 		if rec.Source != "" {
-			old, oldID, err := earlier(tx, sourceKey(key, rec.Source))
+			old, oldID, err := earlier(tx, sourceKey(sources, rec.Source))
 			switch {
 			case err != nil:
 				return err
@@ -72,7 +77,7 @@ func (s *Service) enter(ctx context.Context, actor identity.Actor, space store.O
 				return errs.New(errs.Conflict, "this attachment is in the dossier already, as another document: file it once more, or change that one")
 			}
 		}
-		return s.save(tx, key, id, rec)
+		return s.save(tx, sources, id, rec)
 	})
 	if err != nil && !errs.Is(err, errs.Conflict) {
 		there = Document{}
@@ -97,7 +102,7 @@ func earlier(tx store.Tx, key []byte) (record, string, error) {
 }
 
 // save writes a new document's records.
-func (s *Service) save(tx store.Tx, key [32]byte, id string, rec record) error {
+func (s *Service) save(tx store.Tx, sources [32]byte, id string, rec record) error {
 	n, err := count(tx)
 	if err != nil {
 		return err
@@ -109,7 +114,7 @@ func (s *Service) save(tx store.Tx, key [32]byte, id string, rec record) error {
 		return err
 	}
 	if rec.Source != "" {
-		if err := tx.Put(sourceKey(key, rec.Source), []byte(id)); err != nil {
+		if err := tx.Put(sourceKey(sources, rec.Source), []byte(id)); err != nil {
 			return err
 		}
 	}
@@ -194,9 +199,9 @@ func (s *Service) discard(ctx context.Context, space store.Owner, id string, b b
 	}
 }
 
-// key returns the data key of a space that there is.
-func (s *Service) key(ctx context.Context, space store.Owner) ([32]byte, error) {
-	key, err := s.cfg.Keys.Key(ctx, space, dataClass, false)
+// key returns the key for one role of a space that there is.
+func (s *Service) key(ctx context.Context, space store.Owner, role string) ([32]byte, error) {
+	key, err := s.cfg.Keys.Key(ctx, space, dataClass, role, false)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, sealed.ErrDestroyed) {
 		return key, errs.Wrap(err, errs.NotFound, "there is no such space")
 	}

@@ -132,7 +132,7 @@ func (s *Service) nameOf(ctx context.Context, space store.Owner, id string) (tit
 
 // content opens a document's content.
 func (s *Service) content(ctx context.Context, space store.Owner, doc Document, id blob.ID) (*Content, error) {
-	key, err := s.key(ctx, space)
+	key, err := s.key(ctx, space, roleContents)
 	if err != nil {
 		return nil, err
 	}

@@ -18,13 +18,13 @@ func BenchmarkKey(b *testing.B) {
 	var owners []store.Owner
 	for i := range 100 {
 		owners = append(owners, store.Owner(fmt.Sprint("s/", i)))
-		if _, err := h.keys.Key(b.Context(), owners[i], "data", true); err != nil {
+		if _, err := h.keys.Key(b.Context(), owners[i], "data", "role", true); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			if _, err := h.keys.Key(b.Context(), owners[i%100], "data", true); err != nil {
+			if _, err := h.keys.Key(b.Context(), owners[i%100], "data", "role", true); err != nil {
 				b.Error(err)
 			}
 		}

@@ -54,7 +54,9 @@ type dataKey struct {
 	aead cipher.AEAD
 }
 
-func newDataKey(key [32]byte) *dataKey { return &dataKey{key: key, aead: newAEAD(key)} }
+func newDataKey(key [32]byte) *dataKey {
+	return &dataKey{key: key, aead: newAEAD(derive(key[:], nil, "pli records v1"))}
+}
 
 func newAEAD(key [32]byte) cipher.AEAD {
 	block, err := aes.NewCipher(key[:])
@@ -108,15 +110,17 @@ func (k *Keys) checkMaster(ctx context.Context) error {
 	})
 }
 
-// Key returns the data key of one class of an owner's records. If there is
-// none it makes one, durable on return, or, with create false, returns
-// store.ErrNotFound. After Destroy it returns ErrDestroyed.
-func (k *Keys) Key(ctx context.Context, owner store.Owner, class string, create bool) ([32]byte, error) {
+// Key returns the key for one role, such as "contents", that derives from the
+// data key of one class of an owner's records: each use has a key of its own,
+// and all go with the data key. If there is no data key it makes one, durable
+// on return, or, with create false, returns store.ErrNotFound. After Destroy
+// it returns ErrDestroyed.
+func (k *Keys) Key(ctx context.Context, owner store.Owner, class, role string, create bool) ([32]byte, error) {
 	d, err := k.get(ctx, owner, class, create)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	return d.key, nil
+	return derive(d.key[:], nil, "pli role v1\x00"+role), nil
 }
 
 func (k *Keys) get(ctx context.Context, owner store.Owner, class string, create bool) (*dataKey, error) {

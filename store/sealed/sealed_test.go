@@ -203,7 +203,7 @@ func TestViewMakesNoKey(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	_, err = h.keys.Key(context.Background(), alice, "data", false)
+	_, err = h.keys.Key(context.Background(), alice, "data", "role", false)
 	wantErr(t, err, store.ErrNotFound)
 }
 
@@ -277,7 +277,7 @@ func TestDestroyAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, class := range []string{"data", "trace", "never-there"} {
-		_, err := h.keys.Key(ctx, alice, class, true)
+		_, err := h.keys.Key(ctx, alice, class, "role", true)
 		wantErr(t, err, sealed.ErrDestroyed)
 	}
 	if v, err := h.get(bob, "doc/1"); v != "bob's" {
@@ -327,7 +327,7 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	ctx := context.Background()
-	if _, err := h.keys.Key(ctx, alice, "data", true); err != nil {
+	if _, err := h.keys.Key(ctx, alice, "data", "role", true); err != nil {
 		t.Fatal(err)
 	}
 	slow := &late{DB: h.keysDB}
@@ -340,9 +340,9 @@ func TestDestroyedStaysDestroyed(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	keys.Key(ctx, alice, "data", false) // loads, and is overtaken
+	keys.Key(ctx, alice, "data", "role", false) // loads, and is overtaken
 	for _, create := range []bool{false, true} {
-		_, err := keys.Key(ctx, alice, "data", create)
+		_, err := keys.Key(ctx, alice, "data", "role", create)
 		wantErr(t, err, sealed.ErrDestroyed)
 	}
 }
@@ -363,7 +363,7 @@ func TestKeys(t *testing.T) {
 		wg.Go(func() {
 			keys := []*sealed.Keys{h.keys, small}[i%2]
 			var err error
-			if got[i], err = keys.Key(ctx, alice, "data", true); err != nil {
+			if got[i], err = keys.Key(ctx, alice, "data", "role", true); err != nil {
 				t.Error(err)
 			}
 		})
@@ -376,21 +376,21 @@ func TestKeys(t *testing.T) {
 	}
 	seen := map[[32]byte]bool{got[0]: true}
 	for i := range 10 {
-		k, err := small.Key(ctx, store.Owner(fmt.Sprint("s/", i)), "data", true)
+		k, err := small.Key(ctx, store.Owner(fmt.Sprint("s/", i)), "data", "role", true)
 		if seen[k] || err != nil {
 			t.Errorf("owner %d: the key of another, or %v", i, err)
 		}
 		seen[k] = true
 	}
-	if k, err := small.Key(ctx, alice, "trace", true); seen[k] || err != nil {
+	if k, err := small.Key(ctx, alice, "trace", "role", true); seen[k] || err != nil {
 		t.Errorf("another class: the same key, or %v", err)
 	}
 	for _, class := range []string{"", "*", "Data", "a/b", strings.Repeat("a", 33)} {
-		if _, err := h.keys.Key(ctx, alice, class, true); err == nil {
+		if _, err := h.keys.Key(ctx, alice, class, "role", true); err == nil {
 			t.Errorf("%q is taken for a class", class)
 		}
 	}
-	if _, err := h.keys.Key(ctx, alice, strings.Repeat("a", 32), true); err != nil {
+	if _, err := h.keys.Key(ctx, alice, strings.Repeat("a", 32), "role", true); err != nil {
 		t.Error(err)
 	}
 }
