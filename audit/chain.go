@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,7 +11,14 @@ import (
 
 const headLen = 1 + 8 + 32
 
-func headKey() []byte { return []byte("audit/head") }
+// prefix begins the key of every record of a trace.
+const prefix = "audit/"
+
+func headKey() []byte { return []byte(prefix + "head") }
+
+// Holds reports whether a record key belongs to a trace, which outlives what
+// it tells of.
+func Holds(key []byte) bool { return bytes.HasPrefix(key, []byte(prefix)) }
 
 // head is the end of a chain: the number and the hash of its last line, or 0
 // and the root hash.
@@ -95,7 +103,7 @@ func List(tx store.Tx, before uint64, n int) ([]Entry, error) {
 	if n <= 0 {
 		return nil, nil
 	}
-	to := store.After([]byte("audit/line/"))
+	to := store.After([]byte(prefix + "line/"))
 	if before > 0 {
 		to = lineKey(before)
 	}
@@ -120,7 +128,7 @@ func List(tx store.Tx, before uint64, n int) ([]Entry, error) {
 // in itself: only a head kept elsewhere shows the cut.
 func Verify(tx store.Tx) (uint64, error) {
 	at := head{hash: rootHash(tx.Owner())}
-	err := tx.Scan([]byte("audit/line/"), store.After([]byte("audit/line/")), func(key, value []byte) error {
+	err := tx.Scan([]byte(prefix+"line/"), store.After([]byte(prefix+"line/")), func(key, value []byte) error {
 		next, err := at.follow(key, value)
 		if err == nil {
 			at = next

@@ -147,5 +147,5 @@ func rootHash(owner store.Owner) [32]byte {
 
 // lineKey returns where a line lies.
 func lineKey(seq uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte("audit/line/"), seq)
+	return binary.BigEndian.AppendUint64([]byte(prefix+"line/"), seq)
 }

@@ -111,3 +111,12 @@ func (s *Service) Blobs(ctx context.Context, space store.Owner, fn func(id blob.
 	}
 	return err
 }
+
+// Count returns how many documents a space has.
+func (s *Service) Count(ctx context.Context, space store.Owner) (n int, err error) {
+	err = s.cfg.DB.View(ctx, space, func(tx store.Tx) (err error) {
+		n, err = count(tx)
+		return err
+	})
+	return n, err
+}

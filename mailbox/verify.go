@@ -239,3 +239,27 @@ func (s *Service) verifyBlob(ctx context.Context, c *checking, want blob.Info) e
 	}
 	return nil
 }
+
+// Count returns how many messages an owner's boxes show in all, a message in
+// two boxes twice.
+func (s *Service) Count(ctx context.Context, owner store.Owner) (n int, err error) {
+	err = s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
+		n = 0
+		d, err := loadDirectory(tx)
+		if errs.Is(err, errs.NotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, l := range d.Boxes {
+			c, err := store.Load[counters](tx, keyBox(l.ID))
+			if err != nil {
+				return err
+			}
+			n += int(c.Messages)
+		}
+		return nil
+	})
+	return n, err
+}

@@ -167,3 +167,16 @@ func (s *Service) List(ctx context.Context, after store.Owner, n int) ([]Space, 
 	}
 	return page, nil
 }
+
+// Forget frees a matricule for a new space: the last step of a deletion. A
+// matricule that leads elsewhere, or nowhere, is left alone.
+func (s *Service) Forget(ctx context.Context, matricule string, owner store.Owner) error {
+	bound, err := s.ByINS(ctx, matricule)
+	if errs.Is(err, errs.NotFound) || err == nil && bound != owner {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.cfg.Names.Unbind(ctx, kindINS, strings.ToUpper(matricule))
+}

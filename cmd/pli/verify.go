@@ -32,8 +32,8 @@ func (c *verifyCmd) Run(a *app) error {
 		for _, p := range out.Problems {
 			fmt.Fprintln(w, p)
 		}
-		fmt.Fprintf(w, "%d owners, %d messages, %d documents, %d trace lines, %d blobs: %d problem(s)\n",
-			out.Owners, out.Messages, out.Documents, out.TraceLines, out.Blobs, len(out.Problems))
+		fmt.Fprintf(w, "%d accounts, %d messages, %d documents, %d trace lines, %d blobs: %d problem(s)\n",
+			out.Accounts, out.Messages, out.Documents, out.TraceLines, out.Blobs, len(out.Problems))
 	}); err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 // VerifyReport is what `pli verify` found. A problem names its owner by the
 // opaque id and never what the record says.
 type VerifyReport struct {
-	Owners     int      `json:"owners"`
+	Accounts   int      `json:"accounts"` // spaces and members' mailboxes
+	Owners     int      `json:"owners"`   // those, and the instance's own
 	Messages   int      `json:"messages"`
 	Documents  int      `json:"documents"`
 	TraceLines uint64   `json:"trace_lines"`
@@ -62,10 +63,16 @@ func (in *Instance) verifyOwner(ctx context.Context, owner store.Owner, r *Verif
 	if !strings.HasPrefix(string(owner), "s/") && !strings.HasPrefix(string(owner), "m/") {
 		return nil
 	}
+	r.Accounts++
 	mail, err := in.mail.Verify(ctx, owner)
 	if err != nil {
 		return err
 	}
+	messages, err := in.mail.Count(ctx, owner)
+	if err != nil {
+		r.add(owner, "mailbox: %v", err)
+	}
+	r.Messages += messages
 	for _, p := range mail {
 		r.add(owner, "mailbox %s: %s", p.Object, p.Text)
 	}
@@ -76,6 +83,11 @@ func (in *Instance) verifyOwner(ctx context.Context, owner store.Owner, r *Verif
 	if err != nil {
 		return err
 	}
+	documents, err := in.dossier.Count(ctx, owner)
+	if err != nil {
+		r.add(owner, "dossier: %v", err)
+	}
+	r.Documents += documents
 	for _, p := range problems {
 		r.add(owner, "document %s: %s", p.Document, p.What)
 	}
