@@ -112,7 +112,7 @@ func (s *Service) challenge(ctx context.Context, a *account, keys *keyring.Bundl
 func (s *Service) codeNotice(to, code string) notify.Notice {
 	minutes := int(s.cfg.CodeLife / time.Minute)
 	return notify.Notice{Kind: "code", To: to,
-		Subject: "Votre code / Your code: " + code,
+		Subject: "Votre code de connexion / Your sign-in code",
 		Body: fmt.Sprintf("Votre code de connexion : %s\nIl est valable %d minutes. Ne le donnez à personne.\n"+
 			"Si vous n'avez rien demandé, quelqu'un connaît votre mot de passe : changez-le.\n\n"+
 			"Your sign-in code: %s\nIt is good for %d minutes. Give it to nobody.\n"+

@@ -32,11 +32,32 @@ var errWrongMail = errs.New(errs.Unauthenticated, "the address or the mail passw
 // slow key: one opening takes a fraction of a millisecond.
 //
 // An unknown address and a wrong password are one error of kind
-// Unauthenticated, with the same words and the same work. A client that goes
-// on with a password that was removed is answered from memory, and does not
-// slow down the account's other clients.
+// Unauthenticated, with the same words and the same work, after the same time.
+// A client that goes on with a password that was removed is answered from
+// memory, and does not slow down the account's other clients.
 func (s *Service) Mail(ctx context.Context, address, password string) (*Opened, error) {
-	now := s.cfg.Now()
+	start := s.cfg.Now()
+	opened, err := s.openMail(ctx, start, address, password)
+	if err != nil {
+		floor := s.cfg.MailFloor
+		wait(ctx, floor-s.cfg.Now().Sub(start)%floor)
+		return nil, err
+	}
+	return opened, nil
+}
+
+// wait lets d pass, or less if ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// openMail is Mail, which takes as long as it takes.
+func (s *Service) openMail(ctx context.Context, now time.Time, address, password string) (*Opened, error) {
 	name := nobody
 	if at, err := identity.ParseAddress(address); err == nil {
 		name = at.Key()
@@ -177,17 +198,21 @@ func (s *Service) MailPasswords(ctx context.Context, owner store.Owner) ([]keyri
 	return slices.DeleteFunc(a.ring.Slots(), func(i keyring.SlotInfo) bool { return i.Kind != keyring.MailPassword }), nil
 }
 
-// RemoveMailPassword makes a mail password useless from now on. Clients that
-// are connected keep what they have opened until they leave.
+// RemoveMailPassword makes a mail password useless from now on, and ends the
+// sessions that it opened (Watch).
 //
 // Errors: NotFound; Conflict if it is the last way to open the account.
 func (s *Service) RemoveMailPassword(ctx context.Context, owner store.Owner, id string) error {
-	return s.change(ctx, owner, func(a *account) error {
+	err := s.change(ctx, owner, func(a *account) error {
 		if slot, ok := a.ring.Slot(id); !ok || slot.Kind != keyring.MailPassword {
 			return keyring.ErrUnknownSlot
 		}
 		return a.ring.RemoveSlot(id)
 	})
+	if err == nil {
+		s.watches.fire(owner, func(slot string) bool { return slot == id })
+	}
+	return err
 }
 
 // ServerCanOpen reports whether the server itself could open an account's mail,

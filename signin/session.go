@@ -111,8 +111,12 @@ func (s *Service) Revoke(owner store.Owner, id string) error {
 	return errs.New(errs.NotFound, "there is no such session")
 }
 
-// RevokeAll ends every session of an account, and every sign-in under way.
-func (s *Service) RevokeAll(owner store.Owner) { s.endOthers(owner, "") }
+// RevokeAll ends every session of an account, those of its mail clients too
+// (Watch), and every sign-in under way.
+func (s *Service) RevokeAll(owner store.Owner) {
+	s.endOthers(owner, "")
+	s.watches.fire(owner, func(string) bool { return true })
+}
 
 // endOthers ends what an account has open but for the session of a token.
 func (s *Service) endOthers(owner store.Owner, token string) {

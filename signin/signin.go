@@ -38,6 +38,8 @@ type Config struct {
 	MaxSessions int           // of one account, beyond which the longest unused ends; default 20
 	MaxWaiting  int           // sessions, and codes, of all accounts; default 100 000
 
+	MailFloor time.Duration // every refusal of a mail client takes a multiple of this; default 5 ms
+
 	MinPassword int            // characters of a password; default 12
 	Argon       keyring.Params // the cost of a new password; default keyring.DefaultParams
 	Derivations int            // of a password at once; default the number of processors, at most 4
@@ -60,6 +62,7 @@ func (c Config) withDefaults() Config {
 	or(&c.SessionMax, 12*time.Hour)
 	or(&c.MaxSessions, 20)
 	or(&c.MaxWaiting, 100_000)
+	or(&c.MailFloor, 5*time.Millisecond)
 	or(&c.MinPassword, 12)
 	or(&c.Derivations, min(runtime.GOMAXPROCS(0), 4))
 	or(&c.MaxQueue, 64)
@@ -83,6 +86,7 @@ type Service struct {
 	throttle *throttle
 	wrong    *wrongSecrets
 	doors    *doors
+	watches  *watches
 	changing [changeLocks]sync.Mutex // of an account, by its owner
 }
 
@@ -99,6 +103,7 @@ func New(cfg Config) (*Service, error) {
 	s.throttle = newThrottle(s.cfg.Throttle)
 	s.wrong = newWrongSecrets(s.cfg.Throttle.MaxEntries)
 	s.doors = newDoors()
+	s.watches = newWatches()
 	return s, s.addDecoy(context.Background())
 }
 
