@@ -18,6 +18,8 @@ type spaceCmd struct {
 	Add   spaceAddCmd   `cmd:"" help:"Add a holder's space."`
 	List  spaceListCmd  `cmd:"" help:"List spaces."`
 	State spaceStateCmd `cmd:"" help:"Move a space to another state of its life."`
+
+	Activate spaceActivateCmd `cmd:"" help:"Give an open space its holder's sign-in."`
 }
 
 type spaceAddCmd struct {
@@ -85,6 +87,27 @@ type spaceStateCmd struct {
 // Help gives examples.
 func (spaceStateCmd) Help() string {
 	return "Example:\n  pli space state --config pli.toml --ins 279035121518989 --state closed"
+}
+
+type spaceActivateCmd struct {
+	remote
+	instance.SpaceActivate
+}
+
+// Help gives examples.
+func (spaceActivateCmd) Help() string {
+	return "Example:\n  pli space activate --config pli.toml --ins 279035121518989 --login anne.dupont --password '…'"
+}
+
+// Run activates one space; its mail password is shown once.
+func (c *spaceActivateCmd) Run(a *app) error {
+	var out instance.SpaceInfo
+	if err := instance.Call(a.ctx, c.Config, "space.activate", c.SpaceActivate, &out); err != nil {
+		return err
+	}
+	return a.print(c.JSON, out, func(w io.Writer) {
+		fmt.Fprintf(w, "%s is active\nMail password, shown this once: %s\n", out.Address, out.MailPassword)
+	})
 }
 
 // Run changes the state of one space.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"os/exec"
 	"strings"
 	"time"
@@ -166,4 +167,14 @@ func (r *Raw) Say(text, want string) string {
 		}
 	}
 	return string(got)
+}
+
+// Hold opens a bare TCP connection and leaves it silent until the test ends.
+func (e *Env) Hold(addr string) {
+	e.T.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	e.T.Cleanup(func() { c.Close() })
 }

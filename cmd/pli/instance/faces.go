@@ -67,7 +67,9 @@ func (in *Instance) stopFaces() error {
 	if in.stop != nil {
 		in.stop()
 	}
-	all = append(all, in.mss.Close(ctx))
+	late, cancelLate := context.WithTimeout(context.Background(), stopTime)
+	defer cancelLate()
+	all = append(all, in.mss.Close(late)) // what the faces left to it, in a time of its own
 	in.wg.Wait()
 	return errors.Join(all...)
 }

@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"pli/certs"
@@ -13,6 +14,7 @@ import (
 	"pli/signin"
 	"pli/space"
 	"pli/store"
+	"pli/store/sealed"
 )
 
 // operation is one operator's act: JSON in, a value for JSON out.
@@ -21,14 +23,15 @@ type operation func(ctx context.Context, body []byte) (any, error)
 // operate carries out one operation by its name.
 func (in *Instance) operate(ctx context.Context, name string, body []byte) (any, error) {
 	op, ok := map[string]operation{
-		"space.add":   decoded(in.AddSpace),
-		"space.list":  decoded(in.ListSpaces),
-		"space.state": decoded(in.SetSpaceState),
-		"member.add":  decoded(in.AddMember),
-		"member.list": decoded(in.ListMembers),
-		"domain.add":  decoded(in.AddDomain),
-		"domain.list": decoded(in.ListDomains),
-		"verify":      decoded(in.Verify),
+		"space.add":      decoded(in.AddSpace),
+		"space.list":     decoded(in.ListSpaces),
+		"space.state":    decoded(in.SetSpaceState),
+		"space.activate": decoded(in.ActivateSpace),
+		"member.add":     decoded(in.AddMember),
+		"member.list":    decoded(in.ListMembers),
+		"domain.add":     decoded(in.AddDomain),
+		"domain.list":    decoded(in.ListDomains),
+		"verify":         decoded(in.Verify),
 	}[name]
 	if !ok {
 		return nil, errs.New(errs.Invalid, "no operation %q", name)
@@ -76,33 +79,46 @@ func info(s space.Space) SpaceInfo {
 	return SpaceInfo{ID: string(s.ID), Address: s.Address.String(), Name: s.Traits.Given + " " + s.Traits.Family, State: s.State.String()}
 }
 
-// AddSpace makes a space with its account keys and its mailbox.
+// AddSpace makes a space with its account keys and its mailbox. Everything that
+// can be refused is refused before anything is written; what a crash leaves half
+// done is taken up by the same command again.
 func (in *Instance) AddSpace(ctx context.Context, a SpaceAdd) (SpaceInfo, error) {
 	n, err := in.newSpace(a)
 	if err != nil {
 		return SpaceInfo{}, err
 	}
-	if n.State == space.Active && (a.Login == "" || a.Password == "") {
-		return SpaceInfo{}, errs.New(errs.Invalid, "an active space needs --login and --password")
+	active := n.State == space.Active
+	if active {
+		if err := in.checkActivation(ctx, a); err != nil {
+			return SpaceInfo{}, err
+		}
+		n.State = space.Open // until it has its sign-in
 	}
 	s, err := in.addSpace(ctx, n)
 	if err != nil {
 		return SpaceInfo{}, err
 	}
-	out := info(s)
 	profile := signin.Profile{Address: n.Address, Contact: a.Contact, Actor: identity.Actor{
-		Kind: identity.Holder, ID: string(s.ID), Name: out.Name, Address: n.Address.String(), Account: string(s.ID)}}
+		Kind: identity.Holder, ID: string(s.ID), Name: info(s).Name, Address: n.Address.String(), Account: string(s.ID)}}
 	if err := in.provision(ctx, s.ID, profile); err != nil {
 		return SpaceInfo{}, err
 	}
-	if n.State == space.Active {
-		out.MailPassword, err = in.activate(ctx, s.ID, a.Login, a.Password)
+	if !active {
+		return info(s), nil
 	}
-	return out, err
+	return in.activateSpace(ctx, s.ID, a.Login, a.Password)
 }
 
-// addSpace adds a space. One that is there without an account, because a crash
-// came between the two, is gone on with; any other is a Conflict.
+// checkActivation refuses a sign-in that could not be used.
+func (in *Instance) checkActivation(ctx context.Context, a SpaceAdd) error {
+	if a.Login == "" || a.Password == "" || a.Contact == "" {
+		return errs.New(errs.Invalid, "an active space needs --login, --password and --contact, where the sign-in's codes are sent")
+	}
+	return in.signin.CheckSignIn(ctx, a.Login, a.Password)
+}
+
+// addSpace adds a space. One that is there without a sign-in, because a crash
+// came before, is gone on with; any other is a Conflict.
 func (in *Instance) addSpace(ctx context.Context, n space.New) (space.Space, error) {
 	s, err := in.spaces.Add(ctx, n)
 	if !errs.Is(err, errs.Conflict) {
@@ -116,6 +132,41 @@ func (in *Instance) addSpace(ctx context.Context, n space.New) (space.Space, err
 		return s, err
 	}
 	return in.spaces.ByID(ctx, id)
+}
+
+// SpaceActivate gives a space that has opened the sign-in of its holder.
+type SpaceActivate struct {
+	INS      string `name:"ins" required:"" json:"ins" help:"Matricule, 15 characters."`
+	Login    string `required:"" json:"login" help:"Identifier of the sign-in."`
+	Password string `json:"password" help:"Its password."`
+}
+
+// ActivateSpace gives an open space its sign-in and makes it active. The mail
+// that waited is there.
+func (in *Instance) ActivateSpace(ctx context.Context, a SpaceActivate) (SpaceInfo, error) {
+	id, err := in.spaces.ByINS(ctx, a.INS)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	p, err := in.signin.Member(ctx, id)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	if p.Contact == "" {
+		return SpaceInfo{}, errs.New(errs.Invalid, "this space has no contact, so its holder could get no code")
+	}
+	return in.activateSpace(ctx, id, a.Login, a.Password)
+}
+
+func (in *Instance) activateSpace(ctx context.Context, id store.Owner, login, password string) (SpaceInfo, error) {
+	mailPassword, err := in.activate(ctx, id, login, password)
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	s, err := in.changeState(ctx, id, space.Active)
+	out := info(s)
+	out.MailPassword = mailPassword
+	return out, err
 }
 
 // newSpace checks what an operator typed.
@@ -156,6 +207,9 @@ func (in *Instance) provision(ctx context.Context, owner store.Owner, p signin.P
 	return in.db.Update(ctx, owner, in.mail.Provision)
 }
 
+// firstClient is the label of the mail password that an account begins with.
+const firstClient = "Client de messagerie"
+
 // activate gives an account its sign-in and one mail password, which it
 // returns.
 func (in *Instance) activate(ctx context.Context, owner store.Owner, login, password string) (string, error) {
@@ -166,7 +220,8 @@ func (in *Instance) activate(ctx context.Context, owner store.Owner, login, pass
 	if err != nil {
 		return "", err
 	}
-	return in.signin.AddMailPassword(ctx, owner, keys, "first mail client")
+	defer keys.Wipe()
+	return in.signin.AddMailPassword(ctx, owner, keys, firstClient)
 }
 
 // ListArgs bounds a listing.
@@ -193,7 +248,8 @@ type SpaceState struct {
 	State string `required:"" json:"state" help:"announced, opposed, open, active, closed, archived or deleted."`
 }
 
-// SetSpaceState changes the state of one space.
+// SetSpaceState moves one space to another state. One that no longer lets its
+// holder in ends what they have open; one that is deleted is destroyed.
 func (in *Instance) SetSpaceState(ctx context.Context, a SpaceState) (SpaceInfo, error) {
 	to, err := space.ParseState(a.State)
 	if err != nil {
@@ -203,14 +259,41 @@ func (in *Instance) SetSpaceState(ctx context.Context, a SpaceState) (SpaceInfo,
 	if err != nil {
 		return SpaceInfo{}, err
 	}
-	var s space.Space
+	if to == space.Active {
+		if ok, err := in.signin.Activated(ctx, id); err != nil {
+			return SpaceInfo{}, err
+		} else if !ok {
+			return SpaceInfo{}, errs.New(errs.Invalid, "this space has no sign-in: give it one with «pli space activate»")
+		}
+	}
+	s, err := in.changeState(ctx, id, to)
+	if to == space.Deleted && errors.Is(err, sealed.ErrDestroyed) {
+		err = nil // stopped half way, and taken up again
+	}
+	if err != nil {
+		return SpaceInfo{}, err
+	}
+	if !to.AcceptsMail() {
+		in.signin.RevokeAll(id)
+	}
+	if to == space.Deleted {
+		s.State = to
+		err = in.destroy(ctx, a.INS, id)
+	}
+	return info(s), err
+}
+
+// changeState moves a space to another state through the gate, as the
+// operator's act.
+func (in *Instance) changeState(ctx context.Context, id store.Owner, to space.State) (s space.Space, err error) {
 	now := in.deps.Now()
 	req := consent.Request{Space: id, Act: consent.ActSpaceState, Title: to.String()}
-	err = in.gate.Do(ctx, identity.Actor{Kind: identity.Staff, ID: "operator", Name: in.cfg.Name}, req, func(tx store.Tx) (err error) {
+	actor := identity.Actor{Kind: identity.Staff, ID: "operator", Name: in.cfg.Name}
+	err = in.gate.Do(ctx, actor, req, func(tx store.Tx) (err error) {
 		s, err = space.Change(tx, to, now)
 		return err
 	})
-	return info(s), err
+	return s, err
 }
 
 // MemberAdd is what makes a member's mailbox. RPPS or FINESS says whose.
@@ -259,7 +342,7 @@ func (in *Instance) AddMember(ctx context.Context, a MemberAdd) (MemberInfo, err
 	if a.Login != "" {
 		out.MailPassword, err = in.activate(ctx, owner, a.Login, a.Password)
 	} else {
-		out.MailPassword, err = in.signin.AddMailPassword(ctx, owner, nil, "first mail client")
+		out.MailPassword, err = in.signin.AddMailPassword(ctx, owner, nil, firstClient)
 	}
 	return out, err
 }
