@@ -42,6 +42,17 @@ func (s *Service) Open(ctx context.Context, actor identity.Actor, owner store.Ow
 	return a, nil
 }
 
+// Allowed asks the gate again whether the hold may go on: a space may have been
+// closed since. Being allowed adds no line to the trace; a refusal does, and is
+// Open's.
+func (a *Account) Allowed(ctx context.Context) error {
+	if !isSpace(a.Owner()) {
+		return nil
+	}
+	req := consent.Request{Space: a.Owner(), Act: consent.ActMailOpen}
+	return a.s.cfg.Gate.Do(ctx, a.actor, req, func(store.Tx) error { return consent.ErrNothing })
+}
+
 // begin reads what every session needs and finishes what a crash may have left
 // of a deletion.
 func (a *Account) begin(ctx context.Context) error {

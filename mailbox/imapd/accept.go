@@ -137,7 +137,9 @@ func (s *Server) keep(g *guard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.guards[g] = struct{}{}
-	g.closing = s.closing // then its first command is its last moment
+	if s.closing {
+		g.leave = goingDown // then its first command is its last moment
+	}
 }
 
 // forget is the end of g, which may come to it twice.
@@ -169,7 +171,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	for _, g := range s.left() {
-		go g.bye()
+		go g.bye(goingDown)
 	}
 	var err error
 	select {

@@ -60,7 +60,10 @@ func TestAuthenticatePlain(t *testing.T) {
 }
 
 // answering is a sign-in that fails in its own way.
-type answering struct{ err error }
+type answering struct {
+	imapd.SignIn
+	err error
+}
 
 func (a answering) Mail(context.Context, string, string) (*signin.Opened, error) { return nil, a.err }
 
@@ -80,7 +83,7 @@ func TestFailuresTurnedOutward(t *testing.T) {
 		{errs.New(errs.Invalid, "%s", strings.Repeat("x", 300)), "NO [CANNOT] " + strings.Repeat("x", 200)},
 	} {
 		var log syncBuffer
-		h := newHouse(t, func(cfg *imapd.Config) { cfg.Signin, cfg.Log = answering{c.err}, log.logger() })
+		h := newHouse(t, func(cfg *imapd.Config) { cfg.Signin, cfg.Log = answering{err: c.err}, log.logger() })
 		if _, answer := h.dial().do("LOGIN a b"); answer != c.want {
 			t.Errorf("%v: %q, want %q", c.err, answer, c.want)
 		}
@@ -106,6 +109,20 @@ func (h *house) holder() (*space.Service, store.Owner) {
 	return spaces, home.ID
 }
 
+// traced returns a space's trace, oldest first, as "outcome act".
+func (h *house) traced(id store.Owner) (lines []string) {
+	h.t.Helper()
+	h.must(h.db.View(h.t.Context(), id, func(tx store.Tx) error {
+		lines = nil
+		list, err := audit.List(tx, 0, 100)
+		for _, e := range slices.Backward(list) {
+			lines = append(lines, fmt.Sprintf("%v %s", e.Outcome, e.Act))
+		}
+		return err
+	}))
+	return lines
+}
+
 // A holder's reading over IMAP passes the gate and is traced; when the space is
 // closed, nothing is shown any more. // C4 C7
 func TestHolderReads(t *testing.T) {
@@ -114,22 +131,11 @@ func TestHolderReads(t *testing.T) {
 	spaces, id := h.holder()
 	h.deliver(letter("one", "x"))
 	h.deliver(letter("two", "canary"))
-	trace := func() (lines []string) {
-		h.must(h.db.View(t.Context(), id, func(tx store.Tx) error {
-			lines = nil
-			list, err := audit.List(tx, 0, 100)
-			for _, e := range slices.Backward(list) {
-				lines = append(lines, fmt.Sprintf("%v %s", e.Outcome, e.Act))
-			}
-			return err
-		}))
-		return lines
-	}
 	w := h.inbox()
 	w.ok("FETCH 1:* (ENVELOPE BODY.PEEK[HEADER])")
 	w.ok("FETCH 1 BODY[]")
 	w.ok("FETCH 1 BODY[]")
-	if got := trace(); !slices.Equal(got, []string{"permit mail.open", "permit mail.display"}) {
+	if got := h.traced(id); !slices.Equal(got, []string{"permit mail.open", "permit mail.display"}) {
 		t.Errorf("trace: %q", got)
 	}
 	h.must(spaces.SetState(t.Context(), id, space.Closed))

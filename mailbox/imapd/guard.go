@@ -32,22 +32,23 @@ type guard struct {
 	in       []byte // read and not yet taken: commands that were pipelined
 	out      []byte // taken and not yet given to the library
 	signedIn bool
-	hangUp   string    // why the connection ends before the next command
-	signInBy time.Time // deadline of the sign-in
-	msg      incoming  // APPEND's message
+	recheck  func() error // after sign-in: why it stands no more
+	hangUp   string       // why the connection ends before the next command
+	signInBy time.Time    // deadline of the sign-in
+	msg      incoming     // APPEND's message
 	ended    bool
 
 	mu       sync.Mutex    // what follows, and writing
 	gather   *bufio.Writer // answers of a FETCH, not sent yet
 	tag      string        // of the command that runs
 	name     string
-	entered  bool // the command has reached the session
-	muted    bool // the library's greeting is not for the client
-	midLine  bool // the last byte written did not end a line
-	awaiting bool // between commands, or within one that is not whole yet
-	invited  bool // the library has said "+ "
-	closing  bool
-	over     bool // the client has been told BYE
+	entered  bool     // the command has reached the session
+	muted    bool     // the library's greeting is not for the client
+	midLine  bool     // the last byte written did not end a line
+	awaiting bool     // between commands, or within one that is not whole yet
+	invited  bool     // the library has said "+ "
+	leave    farewell // why the connection ends before the next command, whatever else
+	over     bool     // the client has been told BYE
 	closed   bool
 	session  bool // a session holds the guard until it ends
 }
@@ -90,8 +91,8 @@ func (g *guard) next(buf []byte) error {
 	if g.hangUp != "" {
 		return farewell(g.hangUp)
 	}
-	if !g.await() {
-		return farewell(goingDown)
+	if why := g.await(); why != "" {
+		return why
 	}
 	defer g.awaited()
 	if g.asked() {
@@ -117,9 +118,15 @@ func (g *guard) next(buf []byte) error {
 			if err := g.say("+ Ready for literal data\r\n"); err != nil {
 				return err
 			}
-		case stepMessage:
-			return g.beginMessage(lit)
-		case stepDone:
+		case stepMessage, stepDone:
+			if g.recheck != nil {
+				if err := g.recheck(); err != nil {
+					return err
+				}
+			}
+			if what == stepMessage {
+				return g.beginMessage(lit)
+			}
 			return g.dispatch()
 		}
 	}
@@ -212,13 +219,12 @@ func (g *guard) nextLine(buf []byte) error {
 	return nil
 }
 
-// await notes that the guard waits for the client; false if the server is
-// going down.
-func (g *guard) await() bool {
+// await notes that the guard waits for the client, or says why it must not.
+func (g *guard) await() farewell {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.awaiting = !g.closing
-	return g.awaiting
+	g.awaiting = g.leave == ""
+	return g.leave
 }
 
 func (g *guard) awaited() {

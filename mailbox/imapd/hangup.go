@@ -12,7 +12,11 @@ type farewell string
 
 func (f farewell) Error() string { return string(f) }
 
-const goingDown = "Server is going down"
+const (
+	goingDown farewell = "Server is going down"
+	signedOut farewell = "This sign-in has ended"
+	cannotAsk farewell = "The sign-in cannot be checked now, try again later"
+)
 
 // failed ends the connection for err, telling the client why where it is the
 // client's doing.
@@ -65,14 +69,17 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// bye tells a client that waits that the server is going down; one whose
-// command runs is told after it.
-func (g *guard) bye() {
+// bye tells a client that waits why the connection ends; one whose command runs
+// is told after it.
+func (g *guard) bye(why farewell) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closing = true
-	if g.awaiting && !g.closed {
-		g.sayLocked("* BYE " + goingDown + "\r\n")
+	if g.leave == "" {
+		g.leave = why
+	}
+	if g.awaiting && !g.closed && !g.over {
+		g.over = true
+		g.sayLocked("* BYE " + string(why) + "\r\n")
 		g.tls.Close()
 	}
 }

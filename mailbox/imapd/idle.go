@@ -47,6 +47,10 @@ func (s *session) tell(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 		return nil
 	default:
 	}
+	if err := s.still(); err != nil {
+		s.guard.bye(err.(farewell))
+		return nil
+	}
 	s.owes = false
 	return writeChanges(w, s.view.Poll(true))
 }

@@ -27,6 +27,7 @@ import (
 
 	"pli/mailbox"
 	"pli/signin"
+	"pli/store"
 )
 
 // SignIn opens the door to a mail client: *signin.Service.
@@ -34,6 +35,11 @@ type SignIn interface {
 	// Mail signs in with an address and a mail password. errs.Unauthenticated
 	// says that the pair is wrong, and no more.
 	Mail(ctx context.Context, address, password string) (*signin.Opened, error)
+	// Watch calls end once, on a goroutine of its own, when a slot of an
+	// account is taken away, until stop.
+	Watch(account store.Owner, slot string, end func()) (stop func())
+	// Holds returns nil while a slot opens an account.
+	Holds(ctx context.Context, account store.Owner, slot string) error
 }
 
 // Config says what a Server works on and where its limits are. A zero limit is
@@ -48,6 +54,7 @@ type Config struct {
 	MaxConnections int // open at once: 16 384
 	MaxSigningIn   int // of these, not signed in yet: 1 024
 	MaxPerAddress  int // of one address (IPv6: one /64): 2 048
+	MaxNewPerAddr  int // of these, not signed in yet: 128
 	MaxPerAccount  int // signed in to one account: 1 024
 
 	MaxPreAuth  int   // bytes of one command before sign-in, literals included: 8 KiB
@@ -63,6 +70,7 @@ type Config struct {
 	IdleTimeout      time.Duration // between commands, and within IDLE: 35 min (RFC 9051 5.4: at least 30)
 	StallTimeout     time.Duration // without one byte of an APPEND's message: 1 min
 	WriteTimeout     time.Duration // until the client takes the next bytes: 1 min
+	RecheckEvery     time.Duration // before a command, or a word within IDLE, asks whether the sign-in still stands: 10 s
 	MinRate          int64         // bytes a second of an APPEND's message, on the whole: 2 048
 
 	// A failed sign-in makes the next one of the same address and account
@@ -85,6 +93,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxConnections, 16_384)
 	set(&c.MaxSigningIn, 1_024)
 	set(&c.MaxPerAddress, 2_048)
+	set(&c.MaxNewPerAddr, 128)
 	set(&c.MaxPerAccount, 1_024)
 	set(&c.MaxPreAuth, 8<<10)
 	set(&c.MaxCommand, 32<<10)
@@ -99,6 +108,7 @@ func (c Config) withDefaults() Config {
 	set(&c.IdleTimeout, 35*time.Minute)
 	set(&c.StallTimeout, time.Minute)
 	set(&c.WriteTimeout, time.Minute)
+	set(&c.RecheckEvery, 10*time.Second)
 	set(&c.MinRate, 2048)
 	set(&c.FailureDelay, 200*time.Millisecond)
 	set(&c.FailureDelayMax, 30*time.Second)

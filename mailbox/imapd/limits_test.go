@@ -136,6 +136,37 @@ func TestConnectionsNotSignedIn(t *testing.T) {
 	full() // now the four of all
 }
 
+// Those of one address who have not signed in take no place of other addresses,
+// however many more it may have that are signed in.
+func TestConnectionsOfAnAddressNotSignedIn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(cfg *imapd.Config) { cfg.MaxNewPerAddr, cfg.MaxPerAddress = 2, 5 })
+	refused := func(when string) {
+		t.Helper()
+		if _, err := tls.Dial("tcp", h.imaps, h.tlsConfig()); err == nil {
+			t.Errorf("%s: one connection too many got through", when)
+		}
+	}
+	first := get(net.Dial("tcp", h.imaps))(h) // counts before its handshake
+	defer first.Close()
+	eventually(t, func() bool { return h.srv.Stats().Connections == 1 })
+	second := h.dial()
+	refused("two that wait")
+	second.ok("LOGIN %s %s", h.user, h.pass)
+	third := h.dial()
+	refused("two that wait, one signed in")
+	third.ok("LOGIN %s %s", h.user, h.pass)
+	third.ok("LOGOUT")
+	third.ends()
+	first.Close()
+	eventually(t, func() bool { return h.srv.Stats().Connections == 1 })
+	h.login()
+	h.login()
+	h.dial()
+	h.dial()
+	refused("five in all")
+}
+
 func TestConnectionsOfAnAccount(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(cfg *imapd.Config) { cfg.MaxPerAccount = 2 })
@@ -271,7 +302,7 @@ func TestSlowCommand(t *testing.T) {
 }
 
 // failingDoor is a sign-in with a fault.
-type failingDoor struct{}
+type failingDoor struct{ imapd.SignIn }
 
 func (failingDoor) Mail(context.Context, string, string) (*signin.Opened, error) {
 	panic("a fault with a secret: canary-5521")

@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"pli/internal/errs"
+	"pli/mailbox"
 	"pli/signin"
 )
 
@@ -30,7 +31,7 @@ func (s *session) Login(username, password string) error {
 		opened.Keys.Wipe()
 		return s.reply(err)
 	}
-	s.guard.signedIn = true
+	s.guard.signedIn, s.guard.recheck = true, s.recheck
 	return nil
 }
 
@@ -51,7 +52,7 @@ func (s *session) waitTurn(key throttleKey) error {
 	case <-s.srv.admitCtx.Done():
 	case <-s.ctx.Done():
 	}
-	return answer(imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, goingDown)
+	return answer(imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, string(goingDown))
 }
 
 // refused notes a failed sign-in; the connection does not outlive many.
@@ -65,15 +66,22 @@ func (s *session) refused(key throttleKey) {
 
 // open opens the mail of the account that was signed in to.
 func (s *session) open(opened *signin.Opened) error {
-	if !s.srv.limits.signIn(opened.Account) {
+	if !s.srv.limits.signIn(opened.Account, s.guard.addr) {
 		return errTooManySessions
 	}
-	account, err := s.srv.cfg.Mail.Open(s.ctx, opened.Actor, opened.Account, opened.Keys)
+	// What is taken away before the watch begins, the two that follow see.
+	unwatch := s.srv.cfg.Signin.Watch(opened.Account, opened.Slot, s.signedOut)
+	err := s.srv.cfg.Signin.Holds(s.ctx, opened.Account, opened.Slot)
+	var account *mailbox.Account
+	if err == nil {
+		account, err = s.srv.cfg.Mail.Open(s.ctx, opened.Actor, opened.Account, opened.Keys)
+	}
 	if err != nil {
-		s.srv.limits.signOut(opened.Account)
+		unwatch()
+		s.srv.limits.signOut(opened.Account, s.guard.addr)
 		return err
 	}
-	s.opened, s.account = opened, account
+	s.opened, s.account, s.unwatch, s.checked = opened, account, unwatch, s.srv.cfg.Now()
 	return nil
 }
 

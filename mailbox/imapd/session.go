@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -27,6 +28,8 @@ type session struct {
 
 	mu       sync.Mutex
 	opened   *signin.Opened // nil before sign-in
+	unwatch  func()
+	checked  time.Time // when the sign-in was last known to stand
 	account  *mailbox.Account
 	view     *mailbox.View // nil unless a box is selected
 	saved    []mailbox.UID // what "$" stands for (RFC 5182)
@@ -74,8 +77,9 @@ func (s *session) Close() error {
 		s.account = nil
 	}
 	if s.opened != nil {
+		s.unwatch()
 		s.opened.Keys.Wipe()
-		s.srv.limits.signOut(s.opened.Account)
+		s.srv.limits.signOut(s.opened.Account, s.guard.addr)
 		s.opened = nil
 	}
 	s.srv.forget(s.guard)
