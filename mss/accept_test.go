@@ -208,6 +208,33 @@ func TestNoPatientLearnsOfAnother(t *testing.T) {
 		{"the same as a name", a, []string{"To: '" + a + "' <" + a + ">"}, 0},
 		{"quoted", a, []string{"To: \"" + strings.Replace(a, "@", "\"@", 1)}, 0},
 		{"in Bcc, which goes", a, []string{"To: " + a, "Bcc: " + b}, 0},
+		{"a comment before the @", a, []string{"To: " + a + ", " + spell(b, "(x)@", ".")}, mss.HoldersInHeaders},
+		{"a comment after the @", a, []string{"To: " + a + ", " + spell(b, "@(x)", ".")}, mss.HoldersInHeaders},
+		{"a comment in the domain", a, []string{"To: " + a + ", " + spell(b, "@", "(x).")}, mss.HoldersInHeaders},
+		{"comments in brackets", a, []string{"To: " + a + ", x <" + spell(b, "(x)@(y(z))", ".") + ">"}, mss.HoldersInHeaders},
+		{"space around the @", a, []string{"To: " + a + ", " + spell(b, " @ ", ".")}, mss.HoldersInHeaders},
+		{"space around the @, folded", a, []string{"To: " + a + ", " + spell(b, "\r\n @\r\n\t", ".")}, mss.HoldersInHeaders},
+		{"space in the domain", a, []string{"To: " + a + ", <" + spell(b, "@", " .") + ">"}, mss.HoldersInHeaders},
+		{"quoted, with a comment", a, []string{"To: " + a + ", \"" + spell(b, "\" (x)@", ".")}, mss.HoldersInHeaders},
+		{"space in a name", a, []string{"To: \"" + spell(b, " @ ", ".") + "\" <" + a + ">"}, mss.HoldersInHeaders},
+		{"a quoted pair", a, []string{"To: " + a + ", <" + spell(b, "@", "\\.") + ">"}, mss.HoldersInHeaders},
+		{"a route", a, []string{"To: " + a + ", <@relay.example:" + spell(b, "(x)@", ".") + ">"}, mss.HoldersInHeaders},
+		{"a comment in a group", a, []string{"To: patients:" + a + "," + spell(b, "(x)@", ".") + ";"}, mss.HoldersInHeaders},
+		{"the domain's root", a, []string{"To: " + a + ", " + spell(b, "(x)@", ".") + "."}, mss.HoldersInHeaders},
+		{"percent for the @", a, []string{"To: " + a + ", " + spell(b, "%", ".") + "@relay.example"}, mss.HoldersInHeaders},
+		{"the @ percent-encoded", a, []string{"To: " + a + ", <mailto:" + spell(b, "%40", ".") + ">"}, mss.HoldersInHeaders},
+		{"a domain with IDNA's dots", a, []string{"To: " + a + ", " + spell(b, "@", "\u3002")}, mss.HoldersInHeaders},
+		{"in full width", a, []string{"To: " + a + ", <" + spell(b, "@", "\uff0e") + ">"}, mss.HoldersInHeaders},
+		{"in full width, as a name", a, []string{"To: " + spell(b, "\uff20", ".") + " <" + a + ">"}, mss.HoldersInHeaders},
+		{"with what is not seen", a, []string{"To: " + a + ", " + spell(b, "@\u200b", ".\u00ad")}, mss.HoldersInHeaders},
+		{"encoded, with a comment", a, []string{"To: " + a + ", =?utf-8?q?" + strings.NewReplacer("@", "=40", "(", "=28", ")", "=29").Replace(spell(b, "(x)@", ".")) + "?="}, mss.HoldersInHeaders},
+		{"Cc with a comment", a, []string{"To: " + a, "Cc: " + spell(b, "(x)@", ".")}, mss.HoldersInHeaders},
+		{"Reply-To with a comment", a, []string{"To: " + a, "Reply-To: " + spell(b, "(x)@", ".")}, mss.HoldersInHeaders},
+		{"Resent-To with a comment", a, []string{"To: " + a, "Resent-To: " + spell(b, "(x)@", ".")}, mss.HoldersInHeaders},
+		{"the same with a comment", a, []string{"To: " + spell(a, "(x) @ (y)", " . ")}, 0},
+		{"the same in full width", a, []string{"To: " + spell(a, "@", "\uff0e")}, 0},
+		{"as many as may be", a, []string{"To: " + a + strings.Repeat(",x@y", 9_999)}, 0},
+		{"one more", a, []string{"To: " + a + strings.Repeat(",x@y", 10_000)}, mss.BadHeader},
 		{"another domain", a, []string{"To: " + a, "Cc: " + strings.Replace(b, patientDomain, patientDomain+".example", 1)}, 0},
 		{"ids are no addresses", a, []string{"To: " + a, "References: <1." + b + ">"}, 0},
 	} {
@@ -216,6 +243,12 @@ func TestNoPatientLearnsOfAnother(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
+}
+
+// spell writes an address with something else for its @ and its domain's dots.
+func spell(address, at, dot string) string {
+	local, domain, _ := strings.Cut(address, "@")
+	return local + at + strings.ReplaceAll(domain, ".", dot)
 }
 
 func TestOtherRecipients(t *testing.T) {
@@ -265,65 +298,6 @@ func TestMembersWriteAsThemselves(t *testing.T) {
 		text := mailText(append([]string{"From: " + c.from, "To: " + to, "Subject: " + c.name}, c.more...)...)
 		if got := mss.ReasonOf(doctor.send(c.mailFrom, text, to)); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
-		}
-	}
-}
-
-// Past a share of unknown holders, all of a peer's are put off for a while.
-func TestTooManyUnknownHolders(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	known := h.holder(space.Active).address.String()
-	other, err := h.mss.Peer(h.operator("smtp.tiers.test", otherDomain))
-	h.must(err)
-	rcpt := func(p *mss.Peer, from, to string) mss.Reason {
-		tx, err := h.mss.FromPeer(context.Background(), p, from, mss.Params{})
-		h.must(err)
-		defer tx.Close()
-		return mss.ReasonOf(tx.Rcpt(context.Background(), to, mss.RcptParams{}))
-	}
-	from := "labo@" + peerDomain
-	for i := range 14 { // 14 of 20 known: 30 % unknown is not above the share
-		if got := rcpt(h.peer, from, known); got != 0 {
-			t.Fatalf("known, %d: %v", i, got)
-		}
-	}
-	for i := range 6 {
-		if got := rcpt(h.peer, from, matricule(9000+i)+"@"+patientDomain); got != mss.UnknownRecipient {
-			t.Fatalf("unknown, %d: %v", i, got)
-		}
-	}
-	if got := rcpt(h.peer, from, known); got != 0 {
-		t.Fatalf("at the share: %v", got)
-	}
-	if got := rcpt(h.peer, from, matricule(9100)+"@"+patientDomain); got != mss.UnknownRecipient {
-		t.Fatalf("the one that passes it: %v", got)
-	}
-	for _, to := range []string{known, matricule(9101) + "@" + patientDomain, "toto@" + patientDomain} {
-		if got := rcpt(h.peer, from, to); got != mss.TooManyUnknown {
-			t.Errorf("%s: %v", to, got)
-		}
-	}
-	if got := rcpt(other, "labo@"+otherDomain, known); got != 0 {
-		t.Errorf("another peer pays for it: %v", got)
-	}
-	h.offset.Add(int64(15*time.Minute + time.Second))
-	if got := rcpt(h.peer, from, known); got != 0 {
-		t.Errorf("after the pause: %v", got)
-	}
-}
-
-// Few tries, however wrong, are no reason yet; and what is long ago is forgotten.
-func TestTheShareCountsWithinItsWindow(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	for i := range 45 {
-		if i%15 == 0 {
-			h.offset.Add(int64(66 * time.Minute))
-		}
-		err := h.peerWrites("labo@"+peerDomain, matricule(9000+i)+"@"+patientDomain)
-		if got := mss.ReasonOf(err); got != mss.UnknownRecipient {
-			t.Fatalf("try %d: %v", i, got)
 		}
 	}
 }

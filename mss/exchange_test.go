@@ -168,6 +168,8 @@ func TestReplyToOfAPeer(t *testing.T) {
 		{"secretariat@labo.autre.test", "secretariat@labo.autre.test"},
 		{"dr@" + otherDomain, "app@" + peerDomain},
 		{"x@gmail.example, s2@" + peerDomain, "s2@" + peerDomain},
+		{"s3 (secretariat) @ (x) " + peerDomain + ".", "s3@" + peerDomain},
+		{spell("s4@"+peerDomain, "@", "\u3002"), "s4@" + peerDomain},
 	} {
 		before := open()
 		want(t, h.peerWrites("app@"+peerDomain, holder.address.String(), "Reply-To: "+c.reply), 0)

@@ -16,6 +16,7 @@ type facts struct {
 	replyTo   []identity.Address // as written; which of them count is for the exchange to say
 	auto      bool               // a machine's answer (RFC 3834 5)
 	fin       bool               // its sender ends the exchange
+	ownID     bool               // it came with a Message-ID
 	messageID string             // without angle brackets, "" if there is none
 	answers   []string           // the messages that it answers
 	holders   map[string]bool    // holders' addresses in the fields that name people, by Key
@@ -48,7 +49,9 @@ func (t *Transaction) examine(head []byte, id string) (*facts, error) {
 		}
 		counts[name]++
 		if slices.Contains(people, name) {
-			t.s.holdersIn(f.holders, h[i].Value)
+			if err := t.s.holdersIn(f.holders, h[i].Value); err != nil {
+				return nil, err
+			}
 		}
 		if !t.s.dropped(name, h[i].Value) {
 			out.Write(h[i].Raw)
@@ -114,6 +117,7 @@ func readExchange(f *facts, h message.Header) {
 	}
 	// mssante.md 2: exactly, in upper case.
 	f.fin = f.fin || message.DecodeHeader(h.Get("subject")) == "[FIN]"
+	f.ownID = strings.TrimSpace(h.Get("message-id")) != ""
 	if ids := messageIDs(h.Get("message-id"), 1); len(ids) > 0 {
 		f.messageID = ids[0]
 	}

@@ -9,15 +9,15 @@ import (
 	"pli/identity"
 	"pli/internal/errs"
 	"pli/mailbox/message"
-	"pli/mss/directory"
 )
 
 // maxReplyTo bounds the addresses of a Reply-To that are read.
 const maxReplyTo = 5
 
 // people names the fields whose addresses a reader sees.
-var people = []string{"from", "sender", "reply-to", "to", "cc", "resent-from", "resent-sender", "resent-to", "resent-cc",
-	"mail-followup-to", "mail-reply-to", "disposition-notification-to", "return-receipt-to", "apparently-to", "delivered-to", "x-original-to", "envelope-to"}
+var people = []string{"from", "sender", "reply-to", "to", "cc", "resent-from", "resent-sender", "resent-reply-to", "resent-to", "resent-cc",
+	"mail-followup-to", "mail-reply-to", "disposition-notification-to", "return-receipt-to", "errors-to", "apparently-to", "delivered-to",
+	"x-original-to", "x-envelope-to", "x-rcpt-to", "envelope-to"}
 
 // readPeople reads From and Reply-To, and checks that From, MAIL FROM and
 // whoever is at the door agree.
@@ -38,7 +38,7 @@ func (t *Transaction) readPeople(f *facts, h message.Header) error {
 		}
 	}
 	for _, a := range message.ParseAddresses(h.Get("reply-to"), maxReplyTo) {
-		if a, err := identity.ParseAddress(a.String()); err == nil {
+		if a, err := addressOf(a); err == nil {
 			f.replyTo = append(f.replyTo, a)
 		}
 	}
@@ -66,62 +66,13 @@ func oneAddress(value string) (identity.Address, string, error) {
 	return a, shown[0].Name, err
 }
 
+// addressOf returns an address as the house compares them: its domain in the
+// one form that all its spellings have, white space gone from the rest.
+func addressOf(a message.Address) (identity.Address, error) {
+	return identity.ParseAddress(strings.Join(strings.Fields(a.Mailbox), "") + "@" + strings.TrimSuffix(a.Host, "."))
+}
+
 var errNotOne = errs.New(errs.Invalid, "the field does not hold one address")
 
 // asItIs reads a name in whatever character set: only the address counts.
 func asItIs(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-
-// holdersIn adds the holders' addresses that stand anywhere in a field's
-// value, in names and comments too, encoded words decoded.
-func (s *Service) holdersIn(set map[string]bool, value string) {
-	texts := []string{value}
-	if strings.Contains(value, "=?") {
-		texts = append(texts, message.DecodeHeader(value))
-	}
-	for _, domain := range s.cfg.Directory.Of(directory.Patient) {
-		for _, text := range texts {
-			addressesAt(set, lowerASCII(text), "@"+domain)
-		}
-	}
-}
-
-// addressesAt adds every local part that stands before at in lower-case text.
-func addressesAt(set map[string]bool, text, at string) {
-	for from := 0; ; {
-		i := strings.Index(text[from:], at)
-		if i < 0 {
-			return
-		}
-		i += from
-		from = i + len(at)
-		rest := strings.TrimPrefix(text[from:], ".")
-		if rest != "" && alphanumeric(rest[0]) || strings.HasPrefix(text[from:], "-") {
-			continue // a longer domain
-		}
-		local := strings.TrimRight(text[:i], " \t\r\n\"")
-		start := len(local)
-		for start > 0 && localByte(local[start-1]) {
-			start--
-		}
-		if local = strings.TrimLeft(local[start:], "'"); local != "" {
-			set[local+at] = true
-		}
-	}
-}
-
-func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
-
-// localByte reports whether c may stand in a local part. RFC 5322 3.2.3, RFC 6532.
-func localByte(c byte) bool {
-	return alphanumeric(c) || c >= 0x80 || strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
-}
-
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
-}
