@@ -39,7 +39,11 @@ func (t *Transaction) rcptHolder(ctx context.Context, r *recipient) error {
 	if err != nil {
 		return err
 	}
-	t.s.shares.note(t.senderKey(), !known, start)
+	holder := string(r.owner) // however its address is spelled
+	if !known {
+		holder = r.address.Key()
+	}
+	t.s.shares.note(t.senderKey(), holder, !known, start)
 	if !known {
 		floor := t.s.cfg.Limits.RefusalFloor
 		t.s.wait(ctx, floor-t.s.cfg.Now().Sub(start)%floor)

@@ -27,15 +27,21 @@ type Limits struct {
 	MaxHeader     int           // bytes of its header: 1 MiB
 	MaxReceived   int           // Received fields, past which it goes round in circles: 50
 	MaxRecipients int           // of one message: 100
-	UnknownShare  float64       // of unknown holders among a sender's holder recipients, above which it is paused: 0.3
-	UnknownLeast  int           // holder recipients before the share counts: 20
+	UnknownShare  float64       // of unknown holders among a sender's different holder recipients, above which it is paused: 0.3
+	UnknownLeast  int           // different holder recipients before the share counts: 20
+	UnknownMost   int           // different unknown holders, past which a sender is paused whatever the share: 1000
 	UnknownWindow time.Duration // over which it is taken: 1 h
 	UnknownPause  time.Duration // how long holder addresses are then put off: 15 min
 	RepeatDays    int           // days for which a repeat adds nothing: 7
-	RefusalFloor  time.Duration // every refusal of a holder takes a multiple of this: 40 ms
-	PeerLife      time.Duration // how long a checked certificate is not checked again: 1 min
-	MaxOpeners    int           // senders that one exchange remembers as having opened it: 16
-	MaxTraces     int           // refusals waiting for their trace line: 1024
+
+	// RepeatWithoutID is the same for a message that came without Message-ID,
+	// which a second one may equal byte by byte: 10 min.
+	RepeatWithoutID time.Duration
+
+	RefusalFloor time.Duration // every refusal of a holder takes a multiple of this: 40 ms
+	PeerLife     time.Duration // how long a checked certificate is not checked again: 1 min
+	MaxOpeners   int           // senders that one exchange remembers as having opened it: 16
+	MaxTraces    int           // refusals waiting for their trace line: 1024
 }
 
 func (l Limits) withDefaults() Limits {
@@ -45,9 +51,11 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.MaxRecipients, 100)
 	setDefault(&l.UnknownShare, 0.3)
 	setDefault(&l.UnknownLeast, 20)
+	setDefault(&l.UnknownMost, 1000)
 	setDefault(&l.UnknownWindow, time.Hour)
 	setDefault(&l.UnknownPause, 15*time.Minute)
 	setDefault(&l.RepeatDays, 7)
+	setDefault(&l.RepeatWithoutID, 10*time.Minute)
 	setDefault(&l.RefusalFloor, 40*time.Millisecond)
 	setDefault(&l.PeerLife, time.Minute)
 	setDefault(&l.MaxOpeners, 16)
