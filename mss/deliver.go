@@ -160,13 +160,17 @@ func (t *Transaction) toHolder(ctx context.Context, l *letter, i int) error {
 	var permitted, repeated bool
 	err := t.s.cfg.Gate.Do(ctx, t.actor(l.facts.from, l.name), req, func(tx store.Tx) (err error) {
 		permitted = true
-		if repeated, err = t.s.remember(tx, digest, l.at); err != nil {
+		if repeated, err = t.s.has(tx, digest, t.s.repeatWindow(l.facts), l.at); err != nil {
 			return err
 		}
-		if repeated {
+		changed, err := t.s.apply(tx, l.facts, l.effect, l.at)
+		if err != nil {
+			return err
+		}
+		if repeated = repeated && !changed; repeated {
 			return consent.ErrNothing
 		}
-		if err := t.s.apply(tx, l.facts, l.effect, l.at); err != nil {
+		if err := t.s.remember(tx, digest, l.at); err != nil {
 			return err
 		}
 		_, err = t.s.cfg.Mail.Deliver(tx, sealed, mailbox.Inbox, nil, l.at)
@@ -195,7 +199,10 @@ func (t *Transaction) toMember(ctx context.Context, l *letter, i int) error {
 	digest := t.s.repeatDigest(t.from, r.address, r.owner, l.content)
 	var repeated bool
 	err := t.s.cfg.DB.Update(ctx, r.owner, func(tx store.Tx) (err error) {
-		if repeated, err = t.s.remember(tx, digest, l.at); err != nil || repeated {
+		if repeated, err = t.s.has(tx, digest, t.s.repeatWindow(l.facts), l.at); err != nil || repeated {
+			return err
+		}
+		if err := t.s.remember(tx, digest, l.at); err != nil {
 			return err
 		}
 		_, err = t.s.cfg.Mail.Deliver(tx, sealed, mailbox.Inbox, nil, l.at)
@@ -234,11 +241,14 @@ func (t *Transaction) send(ctx context.Context, l *letter) error {
 				return err
 			}
 		}
-		repeated, err := t.s.remember(tx, digest, l.at)
-		if err == nil && repeated {
-			err = consent.ErrNothing
+		repeated, err := t.s.has(tx, digest, t.s.repeatWindow(l.facts), l.at)
+		if err != nil {
+			return err
 		}
-		return err
+		if repeated {
+			return consent.ErrNothing
+		}
+		return t.s.remember(tx, digest, l.at)
 	})
 	if !permitted && errs.Is(err, errs.Denied) {
 		return refuse(NoExchange, "your space is not open")

@@ -64,39 +64,43 @@ func (s *Service) loadExchange(tx store.Tx, a identity.Address) (exchange, error
 }
 
 // apply does what a message from f's sender does to the exchanges of tx's
-// space. A message that changes nothing costs one read.
-func (s *Service) apply(tx store.Tx, f *facts, e effect, at time.Time) error {
+// space, and reports whether that changed one. A message that changes nothing
+// costs one read.
+func (s *Service) apply(tx store.Tx, f *facts, e effect, at time.Time) (changed bool, err error) {
 	if e.ends {
 		return s.applyEnd(tx, f.from, at)
 	}
 	for _, a := range e.opens {
 		x, err := s.loadExchange(tx, a)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if x.openedBy(f.from, f.name, at, s.cfg.Limits.MaxOpeners) {
+			changed = true
 			if err := store.Save(tx, s.exchangeKey(tx.Owner(), a), x); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if s.cfg.RepliesOnly && f.messageID != "" {
 			if err := tx.Put(s.replyKey(tx.Owner(), a, f.messageID), []byte{1}); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return changed, nil
 }
 
 // applyEnd ends what from opened. It reads every exchange of the space: ends
 // are rare.
-func (s *Service) applyEnd(tx store.Tx, from identity.Address, at time.Time) error {
-	return scanExchanges(tx, func(key []byte, x exchange) error {
+func (s *Service) applyEnd(tx store.Tx, from identity.Address, at time.Time) (changed bool, err error) {
+	err = scanExchanges(tx, func(key []byte, x exchange) error {
 		if !x.endedBy(from, at) {
 			return nil
 		}
+		changed = true
 		return store.Save(tx, slices.Clone(key), x)
 	})
+	return changed, err
 }
 
 func scanExchanges(tx store.Tx, fn func(key []byte, x exchange) error) error {

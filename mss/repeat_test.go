@@ -72,7 +72,7 @@ func TestRepeatsAreKnownForSevenDays(t *testing.T) {
 		h := newHouse(t)
 		h.offset.Add(int64(start))
 		doctor := h.member("louise.moreau")
-		from, text := "labo@"+peerDomain, mailText("From: labo@"+peerDomain)
+		from, text := "labo@"+peerDomain, mailText("From: labo@"+peerDomain, "Message-ID: <1@x>")
 		for _, step := range []struct {
 			wait    time.Duration
 			letters int
@@ -85,6 +85,78 @@ func TestRepeatsAreKnownForSevenDays(t *testing.T) {
 		}
 		if n := repeats(h, doctor.owner); n != 1 {
 			t.Errorf("%d digests are kept", n)
+		}
+	}
+}
+
+// A message without Message-ID is like the next of its kind that somebody
+// writes: a repeat for minutes, from members, holders and peers.
+func TestRepeatsWithoutMessageID(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	holder, doctor := h.holder(space.Active), h.member("louise.moreau")
+	for name, c := range map[string]struct {
+		to    *person
+		write func() error
+	}{
+		"a member":         {holder, func() error { return doctor.write(holder.address.String()) }},
+		"a holder":         {doctor, func() error { return holder.write(doctor.address.String(), "X-Holder: x") }},
+		"a peer":           {doctor, func() error { return h.peerWrites("labo@"+peerDomain, doctor.address.String()) }},
+		"an empty id":      {doctor, func() error { return h.peerWrites("labo@"+peerDomain, doctor.address.String(), "Message-ID: ") }},
+		"an id of its own": {doctor, func() error { return h.peerWrites("labo@"+peerDomain, doctor.address.String(), "Message-ID: <1@x>") }},
+	} {
+		want(t, doctor.write(holder.address.String(), "X-Opens: "+name), 0)
+		before := len(c.to.letters())
+		for _, step := range []struct {
+			wait          time.Duration
+			added, withID int
+		}{{0, 1, 1}, {10*time.Minute - 10*time.Second, 1, 1}, {20 * time.Second, 2, 1}, {time.Minute, 2, 1}, {time.Hour, 3, 1}} {
+			h.offset.Add(int64(step.wait))
+			want(t, c.write(), 0)
+			added := step.added
+			if name == "an id of its own" {
+				added = step.withID
+			}
+			if got := len(c.to.letters()) - before; got != added {
+				t.Errorf("%s, %v later: %d letters, want %d", name, step.wait, got, added)
+			}
+		}
+	}
+}
+
+// A repeat that comes after others changed the exchange does what it asks for,
+// and is seen and traced; one that would change nothing adds nothing.
+func TestARepeatAfterTheExchangeChanged(t *testing.T) {
+	t.Parallel()
+	for name, id := range map[string][]string{"without Message-ID": nil, "with Message-ID": {"Message-ID: <1@x>"}} {
+		for _, wait := range []time.Duration{0, time.Hour} {
+			s := newTale(t)
+			a, to := s.boxes["a"], s.holder.address.String()
+			fin := mailText(append([]string{"From: " + a.address.String(), "Subject: [FIN]"}, id...)...)
+			open := mailText(append([]string{"From: " + a.address.String(), "Subject: Rappelez-moi"}, id...)...)
+			for i, step := range []struct {
+				text    string
+				may     string
+				letters int
+			}{{open, "yes", 1}, {open, "yes", 1}, {fin, "no", 2}, {fin, "no", 2}, {open, "yes", 3}, {fin, "no", 4}, {fin, "no", 4}, {open, "yes", 5}} {
+				if id != nil { // else it would be no repeat
+					s.offset.Add(int64(wait))
+				}
+				want(t, a.send(a.address.String(), step.text, to), 0)
+				s.walk("→a=" + step.may)
+				if got := len(s.holder.letters()); got != step.letters {
+					t.Errorf("%s, step %d: %d letters, want %d", name, i, got, step.letters)
+				}
+				n := 0
+				for _, line := range s.holder.trace() {
+					if strings.HasPrefix(line, "mail.deliver permit") {
+						n++
+					}
+				}
+				if n != step.letters {
+					t.Errorf("%s, step %d: %d lines of the trace, want %d", name, i, n, step.letters)
+				}
+			}
 		}
 	}
 }
