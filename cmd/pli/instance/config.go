@@ -39,9 +39,11 @@ type Config struct {
 	Recipients     int
 	UnknownShare   float64
 	UnknownLeast   int
+	UnknownMost    int
 	UnknownWindow  time.Duration
 	UnknownPause   time.Duration
 	RepeatDays     int
+	RepeatNoID     time.Duration
 	SessionIdle    time.Duration
 	SessionLife    time.Duration
 	CodeLife       time.Duration
@@ -92,9 +94,11 @@ func (c *Config) settings() []setting {
 		{"limits.recipients", &c.Recipients, "recipients of one message", atLeast(&c.Recipients, 1)},
 		{"limits.unknown_share", &c.UnknownShare, "share of unknown holders in a peer's recipients that pauses it", share(&c.UnknownShare)},
 		{"limits.unknown_least", &c.UnknownLeast, "recipients of a peer before that share counts", atLeast(&c.UnknownLeast, 1)},
+		{"limits.unknown_most", &c.UnknownMost, "different unknown holders that pause a peer whatever their share", atLeast(&c.UnknownMost, 1)},
 		{"limits.unknown_window", &c.UnknownWindow, "over which that share is taken", atLeast(&c.UnknownWindow, 1)},
 		{"limits.unknown_pause", &c.UnknownPause, "how long holder addresses then answer 450", atLeast(&c.UnknownPause, 1)},
 		{"limits.repeat_days", &c.RepeatDays, "days for which a repeated message adds nothing", atLeast(&c.RepeatDays, 1)},
+		{"limits.repeat_without_id", &c.RepeatNoID, "for how long it adds nothing if it came without a Message-ID", atLeast(&c.RepeatNoID, 1)},
 		{"limits.connections_per_source", &c.ConnsPerSource, "connections of one address to one port", atLeast(&c.ConnsPerSource, 1)},
 		{"signin.session_idle", &c.SessionIdle, "a portal session ends after this long without a request", atLeast(&c.SessionIdle, 1)},
 		{"signin.session_life", &c.SessionLife, "a portal session ends after this long", atLeast(&c.SessionLife, 1)},
@@ -114,8 +118,8 @@ func DefaultConfig() *Config {
 		Certificate:  "server.pem", Key: "server.key", Trust: []string{"ca.pem"},
 		StoreEngine: "bolt", StoreShards: 1, BlobEngine: "dir", InlineBytes: 256 << 10, HeapPercent: 400, Notices: "outbox",
 		MessageBytes: 25_000_000, Recipients: 100,
-		UnknownShare: 0.3, UnknownLeast: 20, UnknownWindow: time.Hour, UnknownPause: 15 * time.Minute,
-		RepeatDays: 7, ConnsPerSource: 2000,
+		UnknownShare: 0.3, UnknownLeast: 20, UnknownMost: 1000, UnknownWindow: time.Hour, UnknownPause: 15 * time.Minute,
+		RepeatDays: 7, RepeatNoID: 10 * time.Minute, ConnsPerSource: 2000,
 		SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour, CodeLife: 10 * time.Minute, CodeTries: 5,
 		Argon: keyring.DefaultParams(),
 	}
@@ -251,5 +255,6 @@ func loopback(p *string) func() error {
 func (c *Config) limits() mss.Limits {
 	return mss.Limits{MaxMessage: c.MessageBytes, MaxRecipients: c.Recipients,
 		UnknownShare: c.UnknownShare, UnknownLeast: c.UnknownLeast,
-		UnknownWindow: c.UnknownWindow, UnknownPause: c.UnknownPause, RepeatDays: c.RepeatDays}
+		UnknownWindow: c.UnknownWindow, UnknownPause: c.UnknownPause, UnknownMost: c.UnknownMost,
+		RepeatDays: c.RepeatDays, RepeatWithoutID: c.RepeatNoID}
 }
