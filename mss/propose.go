@@ -18,11 +18,15 @@ type Proposal struct {
 // maxTitle bounds a proposed title, in runes.
 const maxTitle = 200
 
+// tellingWords is how many words a subject has that says more than the type
+// does: «Résultats de votre prise de sang» against «Bonjour».
+const tellingWords = 3
+
 // Propose reads from a message what one of its parts may be filed as: the type
 // from X-MSS-CODECDA (ECO.2.4.1), the file name (ECO.2.1.6), the subject
 // (ECO.2.1.3), then the words of file name, subject and text; the title from
-// the subject's label, the type or the file name; the date from the file name,
-// else from Date.
+// a telling subject, else the type or the file name;
+// the date from the file name, else from Date.
 func Propose(ix *message.Index, part *message.Part) Proposal {
 	name := stem(part.Filename())
 	named := readFilename(name)
@@ -40,7 +44,12 @@ func Propose(ix *message.Index, part *message.Part) Proposal {
 			break
 		}
 	}
-	for _, title := range []string{label, typeLabel(p.Type), strings.ReplaceAll(name, "_", " "), plainSubject(ix.Envelope.Subject)} {
+	subject, words := plainSubject(ix.Envelope.Subject), strings.ReplaceAll(name, "_", " ")
+	titles := []string{label, typeLabel(p.Type), words, subject}
+	if len(ix.Attachments()) == 1 && len(strings.Fields(subject)) >= tellingWords {
+		titles = []string{label, subject}
+	}
+	for _, title := range titles {
 		if p.Title = shorten(title); p.Title != "" {
 			break
 		}

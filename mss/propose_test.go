@@ -49,10 +49,11 @@ func TestPropose(t *testing.T) {
 		{"Vos résultats", "12012026_18748-4_ROUX_Camille.pdf", "", nil, "18748-4", "CR d'imagerie médicale", "2026-01-12"},
 		{"Ordonnance", "scan.pdf", "", nil, "57833-6", "Prescription de produits de santé", "2026-03-02"},
 		{"Renouvellement", "ordo.pdf", "", nil, "57833-6", "Prescription de produits de santé", "2026-03-02"},
-		{"=?utf-8?q?Convocation_=C3=A0_un_examen?=", "doc.pdf", "", nil, "56446-8", "Notification de rendez-vous", "2026-03-02"},
+		{"=?utf-8?q?Convocation_=C3=A0_un_examen?=", "doc.pdf", "", nil, "56446-8", "Convocation à un examen", "2026-03-02"},
 		{"Bonjour", "doc.pdf", "Veuillez trouver le compte rendu de votre échographie.", nil, "18748-4", "CR d'imagerie médicale", "2026-03-02"},
 		{"Re: TR: Bonjour", "", "", nil, "", "Bonjour", "2026-03-02"},
-		{"Firmes et firmament", "une_photo.pdf", "", nil, "", "une photo", "2026-03-02"}, // "irm" only as a word
+		{"Firmes firmament", "une_photo.pdf", "", nil, "", "une photo", "2026-03-02"}, // "irm" only as a word
+		{"Résultats de votre IRM du genou", "a.pdf", "", nil, "18748-4", "Résultats de votre IRM du genou", "2026-03-02"},
 		{"Votre IRM", "a.pdf", "", nil, "18748-4", "CR d'imagerie médicale", "2026-03-02"},
 		{"a", "b.pdf", "", []string{"X-MSS-CODECDA: <script>, 34112-3,PRESC-BIO"}, "34112-3", "CR hospitalier (séjour)", "2026-03-02"},
 		{"a", "b.pdf", "", []string{"X-MSS-CODECDA: ZZZ-9"}, "ZZZ-9", "b", "2026-03-02"},
