@@ -46,6 +46,9 @@ func (m *member) password(user, password string) error {
 		return m.failed(err)
 	}
 	opened.Keys.Wipe() // writing needs no key
+	if err := m.settle(held{opened.Account, opened.Slot}); err != nil {
+		return m.failed(err)
+	}
 	m.sender = &mss.Sender{Actor: opened.Actor, Addresses: []identity.Address{opened.Address}, Account: opened.Account}
 	return nil
 }
@@ -114,6 +117,13 @@ func (e *external) Next(response []byte) (challenge []byte, done bool, err error
 	}
 	boxes, err := e.m.s.cfg.Service.Certificate(e.m.ctx, e.m.l.tls.ConnectionState(), string(response))
 	if err != nil {
+		return nil, false, e.m.failed(err)
+	}
+	all := make([]held, len(boxes))
+	for i, b := range boxes {
+		all[i].account = b.Account
+	}
+	if err := e.m.settle(all...); err != nil {
 		return nil, false, e.m.failed(err)
 	}
 	e.m.boxes = boxes

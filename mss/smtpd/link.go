@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,23 +29,25 @@ import (
 type link struct {
 	s    *Server
 	role role
-	host string
+	host string     // where it comes from
+	from netip.Addr // what that counts as
 	wire *wire
 	tls  *tls.Conn
 	in   *bufio.Reader // decrypted
 
-	started  bool
-	dead     bool
-	closed   sync.Once
-	out      []byte  // replies that wait to be sent
-	partial  []byte  // of a reply line that is being written
-	pending  []byte  // what the library reads next
-	unread   []byte  // a command line to be taken again
-	chunk    *chunk  // of BDAT, announced and not taken yet
-	override *string // what stands for the library's next reply
-	drop354  bool    // the library's "go ahead" has no place in BDAT
-	answer   bool    // the next line answers a challenge (AUTH)
-	last     bool    // the next reply is the last: whoever sends this is not in step with us
+	started   bool
+	dead      bool
+	closed    sync.Once
+	out       []byte      // replies that wait to be sent
+	partial   []byte      // of a reply line that is being written
+	pending   []byte      // what the library reads next
+	unread    []byte      // a command line to be taken again
+	chunk     *chunk      // of BDAT, announced and not taken yet
+	override  *string     // what stands for the library's next reply
+	drop354   bool        // the library's "go ahead" has no place in BDAT
+	answer    bool        // the next line answers a challenge (AUTH)
+	signedOut atomic.Bool // what the client signed in by is taken away
+	last      bool        // the next reply is the last: whoever sends this is not in step with us
 
 	errors, refusals, fruitless int
 }
@@ -57,8 +61,8 @@ type chunk struct {
 // inSize is the buffer that commands and messages are read through.
 const inSize = 4096
 
-func newLink(s *Server, c net.Conn, r role, host string) *link {
-	return &link{s: s, role: r, host: host, wire: newWire(c, &s.cfg.Limits, s.cfg.Now)}
+func newLink(s *Server, c net.Conn, r role) *link {
+	return &link{s: s, role: r, host: hostOf(c), from: sourceOf(c), wire: newWire(c, &s.cfg.Limits, s.cfg.Now)}
 }
 
 // start runs once, before anything is read or written: the clear-text part and
@@ -153,6 +157,10 @@ func (l *link) readLine() (line []byte, ok bool) {
 	}
 	if l.s.draining.Load() {
 		l.bye("421 4.3.2 shutting down; come back later")
+		return nil, false
+	}
+	if l.signedOut.Load() {
+		l.bye("421 4.7.0 this sign-in has ended")
 		return nil, false
 	}
 	if !l.lineBuffered() && !l.flush() {

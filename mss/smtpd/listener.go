@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // admit makes a link of a connection, or says why not.
 func (s *Server) admit(c net.Conn, r role) (*link, string) {
-	host := hostOf(c)
+	l := newLink(s, c, r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -40,12 +41,11 @@ func (s *Server) admit(c net.Conn, r role) (*link, string) {
 		return nil, "421 4.3.2 shutting down\r\n"
 	case len(s.links) >= s.cfg.Limits.MaxConns:
 		return nil, "421 4.3.2 too many connections; try again later\r\n"
-	case s.from[host] >= s.cfg.Limits.MaxPerAddress:
+	case s.from[l.from] >= s.cfg.Limits.MaxPerAddress:
 		return nil, "421 4.7.0 too many connections from your address; try again later\r\n"
 	}
-	l := newLink(s, c, r, host)
 	s.links[l] = struct{}{}
-	s.from[host]++
+	s.from[l.from]++
 	return l, ""
 }
 
@@ -57,8 +57,8 @@ func (s *Server) release(l *link) {
 		return
 	}
 	delete(s.links, l)
-	if s.from[l.host]--; s.from[l.host] <= 0 {
-		delete(s.from, l.host)
+	if s.from[l.from]--; s.from[l.from] <= 0 {
+		delete(s.from, l.from)
 	}
 }
 
@@ -69,4 +69,19 @@ func hostOf(c net.Conn) string {
 		return c.RemoteAddr().String()
 	}
 	return host
+}
+
+// sourceOf returns whom a connection counts against: an IPv4 address, or the
+// first address of an IPv6 /64, which is what one subscriber is given.
+func sourceOf(c net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	a := ap.Addr().Unmap().WithZone("")
+	if a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	return a
 }

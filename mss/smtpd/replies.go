@@ -14,6 +14,8 @@ func (l *link) readFailed(err error) {
 		l.end()
 	case l.s.draining.Load():
 		l.bye("421 4.3.2 shutting down; come back later")
+	case l.signedOut.Load():
+		l.bye("421 4.7.0 this sign-in has ended")
 	default:
 		l.bye("421 4.4.2 that took too long")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -22,10 +23,14 @@ type session struct {
 	l    *link
 	conn *smtp.Conn
 	ctx  context.Context
+	end  context.CancelFunc
 
 	peer     *mss.Peer           // MX: who calls, once known
 	sender   *mss.Sender         // submission: who has signed in
 	boxes    []directory.Mailbox // instead: a certificate's, of which MAIL chooses
+	held     []held              // what it signed in by
+	unwatch  []func()            // of each
+	checked  time.Time           // when they were last known to stand
 	failures int                 // of signing in
 	tx       *mss.Transaction    // nil: no message has begun
 }
@@ -39,7 +44,8 @@ func newSession(s *Server, c *smtp.Conn) (smtp.Session, error) {
 	if addr, err := netip.ParseAddr(l.host); err == nil {
 		ctx = signin.From(ctx, addr)
 	}
-	ses := &session{s: s, l: l, conn: c, ctx: ctx}
+	ses := &session{s: s, l: l, conn: c}
+	ses.ctx, ses.end = context.WithCancel(ctx)
 	if l.role == roleMX {
 		return ses, nil
 	}
@@ -59,9 +65,15 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	}
 	p := mss.Params{Size: opts.Size, Body: string(opts.Body), SMTPUTF8: opts.UTF8, Ret: string(opts.Return), EnvID: opts.EnvelopeID,
 		Helo: s.conn.Hostname(), Remote: s.l.host}
+	if err := s.still(); err != nil {
+		return err
+	}
 	tx, err := s.begin(from, p)
 	if err != nil {
 		return reply(err)
+	}
+	if s.l.role == roleMX {
+		s.l.wire.known()
 	}
 	s.tx = tx
 	return nil
@@ -110,6 +122,9 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if !ascii(to) && !s.tx.UTF8() {
 		return errNeedUTF8
 	}
+	if err := s.still(); err != nil {
+		return err
+	}
 	p := mss.RcptParams{ORcpt: opts.OriginalRecipient}
 	for _, n := range opts.Notify {
 		p.Notify = append(p.Notify, string(n))
@@ -129,6 +144,10 @@ func (s *session) Data(io.Reader) error {
 	if s.tx == nil {
 		b.drain()
 		return errNoMail
+	}
+	if err := s.still(); err != nil {
+		b.drain()
+		return err
 	}
 	id, err := s.tx.Data(s.ctx, b)
 	if err != nil {
@@ -161,6 +180,11 @@ func (s *session) Reset() {
 // Logout ends the session.
 func (s *session) Logout() error {
 	s.Reset()
+	s.end()
+	for _, stop := range s.unwatch {
+		stop()
+	}
+	s.unwatch = nil
 	return nil
 }
 

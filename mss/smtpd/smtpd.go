@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ import (
 // Limits of a Server. A zero field takes the default beside it.
 type Limits struct {
 	MaxConns        int           // connections in all: 20 000
-	MaxPerAddress   int           // connections from one network address: 500
+	MaxPerAddress   int           // connections from one network address (IPv6: one /64): 500
 	MaxLine         int           // bytes of one command line, its CRLF included: 12 288
 	MaxDiscard      int64         // bytes of a refused message that are read to stay in step: 100 000 000
 	MaxErrors       int           // replies of 5xx for commands out of order or unknown, before the end: 10
@@ -39,6 +40,8 @@ type Limits struct {
 	RateGrace       time.Duration // before the rate counts: 1 min
 	WriteTimeout    time.Duration // for one reply: 1 min
 	Handshake       time.Duration // for TLS: 30 s
+	AuthTime        time.Duration // from the first byte until a member has signed in, or a peer's MAIL is accepted: 2 min
+	RecheckEvery    time.Duration // before a message goes on, it is asked whether its sign-in still stands: 10 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -56,6 +59,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.RateGrace, time.Minute)
 	setDefault(&l.WriteTimeout, time.Minute)
 	setDefault(&l.Handshake, 30*time.Second)
+	setDefault(&l.AuthTime, 2*time.Minute)
+	setDefault(&l.RecheckEvery, 10*time.Second)
 	return l
 }
 
@@ -87,7 +92,7 @@ type Server struct {
 	draining atomic.Bool
 	mu       sync.Mutex
 	links    map[*link]struct{}
-	from     map[string]int // connections of each network address
+	from     map[netip.Addr]int // connections of each network address
 	servers  []*smtp.Server
 	doors    []net.Listener
 }
@@ -101,7 +106,7 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, tls: cfg.TLS.Clone(), links: make(map[*link]struct{}), from: make(map[string]int)}
+	s := &Server{cfg: cfg, tls: cfg.TLS.Clone(), links: make(map[*link]struct{}), from: make(map[netip.Addr]int)}
 	// Whose certificate it is, and why it is refused, is for mss to say, in a
 	// reply that a person can read: a failed handshake says nothing.
 	s.tls.ClientAuth = tls.RequestClientCert

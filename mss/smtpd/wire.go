@@ -20,6 +20,7 @@ type wire struct {
 	command bool // a command is waited for: Shutdown may cut in
 	kicked  bool
 	until   time.Time // the phase's deadline
+	by      time.Time // when the client must have shown who it is; zero once it has
 	idle    time.Duration
 	began   time.Time // of the message that arrives
 	got     int64     // bytes of it
@@ -27,7 +28,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn, l *Limits, now func() time.Time) *wire {
-	w := &wire{Conn: c, limits: l, now: now}
+	w := &wire{Conn: c, limits: l, now: now, by: now().Add(l.AuthTime)}
 	w.phase(l.Handshake)
 	return w
 }
@@ -74,10 +75,20 @@ func (w *wire) move(now time.Time) {
 	w.arm()
 }
 
+// known notes that the client has shown who it is.
+func (w *wire) known() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.by = time.Time{}
+}
+
 // arm gives the connection its deadline.
 func (w *wire) arm() {
 	if w.command && w.kicked {
 		w.until = time.Unix(1, 0) // long past, whatever the clock says
+	}
+	if !w.by.IsZero() && w.by.Before(w.until) {
+		w.until = w.by
 	}
 	w.Conn.SetReadDeadline(w.until)
 }
