@@ -16,11 +16,14 @@ type memberCmd struct {
 type memberAddCmd struct {
 	remote
 	instance.MemberAdd
+	passwordFile
 }
 
 // Help gives examples.
 func (memberAddCmd) Help() string {
 	return `Types of mailbox: PER (one person), ORG (a service), APP (a machine), CAB (a practice).
+With --login, give the password by --password-file: the list of processes, which
+every user of the machine sees, shows what stands behind --password.
 
 Examples:
   pli member add --config pli.toml --address louise.moreau@medecin.pli.test --type PER \
@@ -32,6 +35,9 @@ Examples:
 // Run adds one mailbox; its mail password is shown once.
 func (c *memberAddCmd) Run(a *app) error {
 	var out instance.MemberInfo
+	if err := c.into(&c.Password); err != nil {
+		return err
+	}
 	if err := instance.Call(a.ctx, c.Config, "member.add", c.MemberAdd, &out); err != nil {
 		return err
 	}

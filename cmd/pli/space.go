@@ -25,22 +25,28 @@ type spaceCmd struct {
 type spaceAddCmd struct {
 	remote
 	instance.SpaceAdd
+	passwordFile
 }
 
 // Help gives examples.
 func (spaceAddCmd) Help() string {
 	return `A space added as «announced» takes no mail; «open» does, sealed for a holder who
-comes later; with --login and --password it is active at once.
+comes later; with --state active, --login and a password it is active at once.
+Give the password by --password-file: the list of processes, which every user of
+the machine sees, shows what stands behind --password.
 
 Examples:
   pli space add --config pli.toml --ins 279035121518989 --family DUPONT --given Anne \
       --sex F --birth 1979-03-12 --birth-place 35238 --contact anne@example.org
-  pli space add --config pli.toml --ins … --state active --login anne.dupont --password '…' --json`
+  pli space add --config pli.toml --ins … --state active --login anne.dupont --password-file - --json <password.txt`
 }
 
 // Run adds one space.
 func (c *spaceAddCmd) Run(a *app) error {
 	var out instance.SpaceInfo
+	if err := c.into(&c.Password); err != nil {
+		return err
+	}
 	if err := instance.Call(a.ctx, c.Config, "space.add", c.SpaceAdd, &out); err != nil {
 		return err
 	}
@@ -92,16 +98,20 @@ func (spaceStateCmd) Help() string {
 type spaceActivateCmd struct {
 	remote
 	instance.SpaceActivate
+	passwordFile
 }
 
 // Help gives examples.
 func (spaceActivateCmd) Help() string {
-	return "Example:\n  pli space activate --config pli.toml --ins 279035121518989 --login anne.dupont --password '…'"
+	return "Example:\n  pli space activate --config pli.toml --ins 279035121518989 --login anne.dupont --password-file password.txt"
 }
 
 // Run activates one space; its mail password is shown once.
 func (c *spaceActivateCmd) Run(a *app) error {
 	var out instance.SpaceInfo
+	if err := c.into(&c.Password); err != nil {
+		return err
+	}
 	if err := instance.Call(a.ctx, c.Config, "space.activate", c.SpaceActivate, &out); err != nil {
 		return err
 	}

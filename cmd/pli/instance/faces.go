@@ -160,7 +160,9 @@ func (in *Instance) startWeb(conf *tls.Config) error {
 	srv := &http.Server{Handler: h, TLSConfig: conf, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: discardLog()}
 	in.serveHTTP("web", srv)
-	in.run("web", func() error { return srv.ServeTLS(in.metrics.count("web", l), "", "") })
+	in.run("web", func() error {
+		return srv.ServeTLS(in.metrics.count("web", limit(l, maxWebConns, in.cfg.ConnsPerSource)), "", "")
+	})
 	return nil
 }
 
