@@ -145,6 +145,7 @@ func (v *visit) endSession() error {
 	if err := v.Signin.Revoke(v.session.Account, form.Get("id")); err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
+	v.forgetEnded(v.session.Account)
 	v.leave(note{Key: "note.session.ended"})
 	v.goTo("/account#sessions")
 	return nil
@@ -173,6 +174,7 @@ func (v *visit) newPassword() error {
 	if err != nil {
 		return v.showAccount("password", err, nil)
 	}
+	v.forgetEnded(v.session.Account)
 	v.leave(note{Key: "note.password"})
 	v.goTo("/account")
 	return nil

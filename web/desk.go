@@ -19,6 +19,7 @@ func (v *visit) open() (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.hold()
 	return &desk{Account: a}, nil
 }
 
@@ -91,6 +92,29 @@ func (v *visit) pick(readOnly bool) (*opened, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// show is pick for what shows something of a message: it is marked read first.
+func (v *visit) show() (*opened, error) {
+	o, err := v.pick(false)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.display(o); err != nil {
+		o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// display marks a message read. The domain decides, and traces the first
+// display, before anything of the message is shown.
+func (v *visit) display(o *opened) error {
+	if has(o.Flags, mailbox.Seen) {
+		return nil
+	}
+	_, err := o.view.Store(v.r.Context(), []mailbox.UID{o.uid}, mailbox.FlagsAdd, []mailbox.Flag{mailbox.Seen}, 0)
+	return err
 }
 
 // href returns the address of the message's page, or of one below it.

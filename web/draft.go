@@ -3,8 +3,8 @@ package web
 import (
 	"strconv"
 	"strings"
-	"time"
 
+	"pli/internal/errs"
 	"pli/mailbox"
 	"pli/mailbox/message"
 	"pli/web/compose"
@@ -12,7 +12,10 @@ import (
 
 // draftForm shows the form of a draft, to go on with it.
 func (v *visit) draftForm() error {
-	o, err := v.pick(true)
+	if v.r.PathValue("box") != "drafts" {
+		return sorry(errs.New(errs.NotFound, "no draft"), "err.nomessage")
+	}
+	o, err := v.show()
 	if err != nil {
 		return err
 	}
@@ -53,25 +56,47 @@ func (v *visit) draftForm() error {
 
 // keepDraft keeps what is written for later.
 func (v *visit) keepDraft() error {
-	w, err := v.written()
+	w, err := v.written("draft")
 	if err != nil {
 		v.drain()
 		return err
 	}
 	defer w.close()
-	r, done := w.message(v)
-	got, err := w.desk.Append(v.r.Context(), string(mailbox.UseDrafts), []mailbox.Flag{mailbox.Draft, mailbox.Seen}, time.Time{}, r)
-	r.CloseWithError(err)
-	if failed := <-done; failed != nil {
-		err = failed
+	uid, err := v.repeated(w, mailbox.UseDrafts)
+	if err == nil && uid == 0 {
+		r, done := w.message(v)
+		uid, err = v.appendOnce(v.r.Context(), w, mailbox.UseDrafts, []mailbox.Flag{mailbox.Draft, mailbox.Seen}, r)
+		r.CloseWithError(err)
+		if failed := <-done; failed != nil {
+			err = failed
+		}
 	}
 	if err != nil {
 		return v.backToForm(w, err)
 	}
 	v.dropDraft(w)
-	v.leave(note{Key: "note.draft", Link: &noteRef{Href: "/mail/drafts/" + strconv.FormatUint(uint64(got.UID), 10) + "/edit", Key: "note.draft.link"}})
+	v.leave(note{Key: "note.draft", Link: &noteRef{Href: "/mail/drafts/" + strconv.FormatUint(uint64(uid), 10) + "/edit", Key: "note.draft.link"}})
 	v.goTo("/mail/drafts")
 	return nil
+}
+
+// repeated returns where a letter lies whose draft is gone because the same
+// form came before, 0 if it is none. Without its draft it cannot be written
+// again, and must not leave without the draft's files.
+func (v *visit) repeated(w *writing, box mailbox.SpecialUse) (mailbox.UID, error) {
+	if w.page.Draft == "" || w.draft != nil {
+		return 0, nil
+	}
+	uid, err := w.lying(v.r.Context(), box, nil)
+	if err != nil || uid != 0 {
+		v.drain()
+		return uid, err
+	}
+	w.page.Draft = ""
+	if len(w.keep) > 0 {
+		return 0, sorry(errs.New(errs.Conflict, "the draft is gone with its files"), "err.send.draftgone")
+	}
+	return 0, nil
 }
 
 // dropDraft removes the draft that a message went on with, once it is sent or

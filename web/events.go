@@ -6,30 +6,39 @@ import (
 	"time"
 
 	"pli/mailbox"
+	"pli/signin"
+	"pli/store"
 )
 
 // streams is the open event streams: they end with their session.
 type streams struct {
 	places
 	mu   sync.Mutex
-	open map[string]map[chan struct{}]bool // by session token
+	open map[string]*streamsOf // by session token
+}
+
+// streamsOf is the streams of one session; each channel closes when it ends.
+type streamsOf struct {
+	session *signin.Session
+	over    map[chan struct{}]bool
 }
 
 // begin takes a place for a stream; the channel closes when the session ends.
-func (s *streams) begin(token string) (chan struct{}, error) {
+func (s *streams) begin(session *signin.Session) (chan struct{}, error) {
+	token := session.Token
 	if err := s.take(token); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = map[string]map[chan struct{}]bool{}
+		s.open = map[string]*streamsOf{}
 	}
 	if s.open[token] == nil {
-		s.open[token] = map[chan struct{}]bool{}
+		s.open[token] = &streamsOf{session, map[chan struct{}]bool{}}
 	}
 	over := make(chan struct{})
-	s.open[token][over] = true
+	s.open[token].over[over] = true
 	return over, nil
 }
 
@@ -38,8 +47,10 @@ func (s *streams) leave(token string, over chan struct{}) {
 	s.give(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if delete(s.open[token], over); len(s.open[token]) == 0 {
-		delete(s.open, token)
+	if of := s.open[token]; of != nil {
+		if delete(of.over, over); len(of.over) == 0 {
+			delete(s.open, token)
+		}
 	}
 }
 
@@ -47,24 +58,34 @@ func (s *streams) leave(token string, over chan struct{}) {
 func (s *streams) end(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for over := range s.open[token] {
-		close(over)
+	if of := s.open[token]; of != nil {
+		for over := range of.over {
+			close(over)
+		}
+		delete(s.open, token)
 	}
-	delete(s.open, token)
 }
 
-// Times of an event stream. A stream lives less long than an idle session, so
-// that none outlives its session unseen: the browser asks for the next one,
-// and is then asked who it is.
-const (
-	streamBeat = 25 * time.Second
-	streamLife = 10 * time.Minute
-)
+// of adds to list the sessions of an account that have streams.
+func (s *streams) of(account store.Owner, list map[string]*signin.Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for token, of := range s.open {
+		if of.session.Account == account {
+			list[token] = of.session
+		}
+	}
+}
+
+// streamLife is how long an event stream lives: less long than an idle session,
+// so that the browser asks for the next one, and is then asked who it is.
+const streamLife = 10 * time.Minute
 
 // events tells an open page that a message has arrived: server-sent events,
-// with nothing of the message in them.
+// with nothing of the message in them. At each beat the stream asks whether its
+// session goes on.
 func (v *visit) events() error {
-	over, err := v.streams.begin(v.session.Token)
+	over, err := v.streams.begin(v.session)
 	if err != nil {
 		return err
 	}
@@ -77,12 +98,12 @@ func (v *visit) events() error {
 	}
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(v.w)
-	beat, end := time.NewTicker(streamBeat), time.NewTimer(streamLife)
+	beat, end := time.NewTicker(v.StreamBeat), time.NewTimer(streamLife)
 	defer beat.Stop()
 	defer end.Stop()
 	line := "retry: 5000\n\n"
 	for {
-		v.moreTime(2 * streamBeat)
+		v.moreTime(v.StreamBeat + time.Minute)
 		if line != "" {
 			if _, err := v.w.Write([]byte(line)); err != nil {
 				return nil
@@ -102,6 +123,9 @@ func (v *visit) events() error {
 				last, line = next, "event: mail\ndata: new\n\n"
 			}
 		case <-beat.C:
+			if !v.stillThere() {
+				return nil
+			}
 			line = ": still here\n\n"
 		case <-end.C:
 			return nil

@@ -65,7 +65,7 @@ func (v *visit) fileForm() error {
 
 // toFile finds the attachment that the address names.
 func (v *visit) toFile() (*opened, piece, error) {
-	o, err := v.pick(false)
+	o, err := v.show()
 	if err != nil {
 		return nil, piece{}, err
 	}

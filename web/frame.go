@@ -46,7 +46,7 @@ func (v *visit) maxHTML() int {
 // letterFrame answers with one HTML text of a message, for the sandboxed frame
 // of its page.
 func (v *visit) letterFrame() error {
-	o, err := v.pick(true)
+	o, err := v.show()
 	if err != nil {
 		return err
 	}

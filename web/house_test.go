@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,7 @@ type house struct {
 	mss       *mss.Service
 	codes     codes
 	log       logged
+	portal    *web.Server
 	server    *httptest.Server
 	serial    int
 	people    []*person
@@ -81,12 +83,13 @@ func (c *codes) Send(_ context.Context, n notify.Notice) error {
 	return nil
 }
 
+var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
+
 // code returns the one-time code that went to a contact.
 func (c *codes) code(to string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	subject := c.last[to].Subject
-	return subject[strings.LastIndexByte(subject, ' ')+1:]
+	return sixDigits.FindString(c.last[to].Body)
 }
 
 // logged keeps what the house logs.
@@ -143,9 +146,9 @@ func newHouse(t testing.TB, change ...func(*web.Config)) *house {
 	for _, c := range change {
 		c(&cfg)
 	}
-	portal, err := web.New(cfg)
+	h.portal, err = web.New(cfg)
 	h.must(err)
-	h.server = httptest.NewTLSServer(portal)
+	h.server = httptest.NewTLSServer(h.portal)
 	t.Cleanup(h.close)
 	return h
 }
@@ -166,6 +169,7 @@ func (h *house) openSpace() {
 // close ends each test: nothing may be wrong with anybody's mail or dossier.
 func (h *house) close() {
 	h.server.Close()
+	h.portal.Close()
 	if err := h.mss.Close(context.Background()); err != nil {
 		h.t.Error(err)
 	}

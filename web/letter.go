@@ -71,18 +71,11 @@ type event struct {
 
 // letter shows a message, and marks it read.
 func (v *visit) letter() error {
-	o, err := v.pick(false)
+	o, err := v.show()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	if !has(o.Flags, mailbox.Seen) {
-		// The domain decides, and traces the first display, before anything
-		// of the message is shown.
-		if _, err := o.view.Store(v.r.Context(), []mailbox.UID{o.uid}, mailbox.FlagsAdd, []mailbox.Flag{mailbox.Seen}, 0); err != nil {
-			return err
-		}
-	}
 	p := v.letterHead(o)
 	if err := v.exchange(o, p); err != nil {
 		return err

@@ -125,7 +125,7 @@ func partOf(o *opened, path string) (piece, *reading, error) {
 // part answers with the content of an attachment: to be shown where it is what
 // it says and browsers can show it safely, else to be kept.
 func (v *visit) part() error {
-	o, err := v.pick(true)
+	o, err := v.show()
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ type openPage struct {
 
 // openPart shows an attachment in a page.
 func (v *visit) openPart() error {
-	o, err := v.pick(true)
+	o, err := v.show()
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"time"
 
 	"pli/identity"
 	"pli/internal/errs"
@@ -15,13 +14,17 @@ import (
 
 // send sends what is written.
 func (v *visit) send() error {
-	w, err := v.written()
+	w, err := v.written("send")
 	if err != nil {
 		v.drain()
 		return err
 	}
 	defer w.close()
-	kept, err := v.transmit(w)
+	uid, err := v.repeated(w, mailbox.UseSent)
+	kept := uid != 0
+	if err == nil && !kept {
+		kept, err = v.transmit(w)
+	}
 	if err != nil {
 		return v.backToForm(w, err)
 	}
@@ -30,7 +33,9 @@ func (v *visit) send() error {
 			v.Log.Warn("answered mark not kept", "err", err)
 		}
 	}
-	v.dropDraft(w)
+	if kept { // else the draft is all that the writer has of it
+		v.dropDraft(w)
+	}
 	n := note{Key: "note.sent", Link: &noteRef{Href: "/mail/sent", Key: "note.sent.link"}}
 	if !kept {
 		n = note{Key: "note.sent.nocopy"}
@@ -100,7 +105,7 @@ func (v *visit) copyTo(ctx context.Context, w *writing) *sentCopy {
 	r, out := io.Pipe()
 	c := &sentCopy{w: out, result: make(chan error, 1), log: func(err error) { v.Log.Warn("sent copy not kept", "err", err) }}
 	go func() {
-		_, err := w.desk.Append(ctx, string(mailbox.UseSent), []mailbox.Flag{mailbox.Seen}, time.Time{}, r)
+		_, err := v.appendOnce(ctx, w, mailbox.UseSent, []mailbox.Flag{mailbox.Seen}, r)
 		r.CloseWithError(errors.Join(err, io.ErrClosedPipe))
 		c.result <- err
 	}()

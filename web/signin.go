@@ -139,8 +139,7 @@ func (v *visit) signOut() error {
 		return err
 	}
 	v.Signin.End(v.session.Token)
-	v.streams.end(v.session.Token)
-	v.known.forget(v.session.Token)
+	v.forget(v.session.Token)
 	v.dropCookie(cookieSession)
 	v.w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	v.goTo("/sign-in?out=1")

@@ -60,6 +60,9 @@ type Config struct {
 	MaxUploadsOf int           // of one person: 3
 	MaxStreams   int           // event streams in all: 10 000
 	MaxStreamsOf int           // of one session, as many tabs: 8
+	MaxHeld      int           // people whose mail stays open between requests: 500; that of others opens more slowly
+	StreamBeat   time.Duration // between the signs of life of an event stream: 25 seconds
+	HoldTime     time.Duration // without a request, after which it no longer does: 1 minute
 	PageTime     time.Duration // for an ordinary request to arrive and be answered: 1 minute
 	UploadTime   time.Duration // for a message or a file to arrive or to leave: 10 minutes
 	HTML         safehtml.Limits
@@ -97,11 +100,18 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.MaxUploadsOf, 3)
 	set(&c.MaxStreams, 10_000)
 	set(&c.MaxStreamsOf, 8)
+	set(&c.MaxHeld, 500)
 	if c.MaxForm <= 0 {
 		c.MaxForm = 64 << 10
 	}
 	if c.MaxFileBytes <= 0 {
 		c.MaxFileBytes = 18 * 1000 * 1000
+	}
+	if c.StreamBeat <= 0 {
+		c.StreamBeat = 25 * time.Second
+	}
+	if c.HoldTime <= 0 {
+		c.HoldTime = time.Minute
 	}
 	if c.PageTime <= 0 {
 		c.PageTime = time.Minute
@@ -120,7 +130,9 @@ type Server struct {
 	assets  *assets
 	cleaner *safehtml.Cleaner
 	uploads places // a place for each message on its way
+	turns   turns  // of requests that make the same letter
 	streams streams
+	holds   holds
 	known   known
 	mux     *http.ServeMux
 }
@@ -137,6 +149,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{Config: cfg, cleaner: safehtml.New(cfg.HTML)}
 	s.uploads.max, s.uploads.each = cfg.MaxUploads, cfg.MaxUploadsOf
+	s.holds.max, s.holds.life = cfg.MaxHeld, cfg.HoldTime
 	s.streams.max, s.streams.each = cfg.MaxStreams, cfg.MaxStreamsOf
 	if s.book, err = words.Load(); err != nil {
 		return nil, err
@@ -150,6 +163,13 @@ func New(cfg Config) (*Server, error) {
 	s.mux = s.routes()
 	return s, nil
 }
+
+// Close lets go of what is kept open between requests. Requests that still
+// come are answered, more slowly.
+func (s *Server) Close() { s.holds.close() }
+
+// Held returns how many people's mail is open between requests just now.
+func (s *Server) Held() int { return s.holds.count() }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

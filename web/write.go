@@ -26,13 +26,14 @@ type writePage struct {
 	MaxFiles  int
 	FileBytes int64
 	Error     string // key of what is wrong
+	Stamp     string // what makes its letter the same when it comes twice
 	Lost      bool   // chosen files must be chosen again
 	Back      string
 }
 
 // newPage returns an empty form.
 func (v *visit) newPage() (*writePage, error) {
-	p := &writePage{MaxFiles: v.MaxFiles, FileBytes: v.MaxFileBytes, MayEnd: !v.isHolder(), Back: "/mail/inbox"}
+	p := &writePage{Stamp: v.newStamp(), MaxFiles: v.MaxFiles, FileBytes: v.MaxFileBytes, MayEnd: !v.isHolder(), Back: "/mail/inbox"}
 	if !v.isHolder() {
 		return p, nil
 	}
@@ -68,7 +69,7 @@ func (v *visit) writeForm() error {
 
 // replyForm shows the form of an answer, its subject and quotation filled in.
 func (v *visit) replyForm() error {
-	o, err := v.pick(true)
+	o, err := v.show()
 	if err != nil {
 		return err
 	}

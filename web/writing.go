@@ -2,7 +2,6 @@ package web
 
 import (
 	"bufio"
-	"crypto/rand"
 	"io"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 type writing struct {
 	page   *writePage // the form as it was filled in, to show again
 	form   *upload
+	stamp  stamp
 	letter compose.Letter
 	to     []identity.Address
 	desk   *desk
@@ -24,31 +24,31 @@ type writing struct {
 	free   func()
 }
 
+// close ends the writing, however far it came.
 func (w *writing) close() {
-	w.desk.Close()
+	if w.desk != nil {
+		w.desk.Close()
+	}
 	w.free()
 }
 
-// written reads the form's fields; its files are still to come.
-func (v *visit) written() (*writing, error) {
+// written reads the form's fields; its files are still to come. use says what
+// becomes of the letter.
+func (v *visit) written(use string) (*writing, error) {
 	account := string(v.session.Account)
 	if err := v.uploads.take(account); err != nil {
 		return nil, sorry(err, "err.busy")
 	}
 	w := &writing{free: func() { v.uploads.give(account) }, keep: map[string]bool{}}
 	v.moreTime(v.UploadTime)
-	err := v.readWriting(w)
-	if err != nil {
-		if w.desk != nil {
-			w.desk.Close()
-		}
-		w.free()
+	if err := v.readWriting(w, use); err != nil {
+		w.close()
 		return nil, err
 	}
 	return w, nil
 }
 
-func (v *visit) readWriting(w *writing) (err error) {
+func (v *visit) readWriting(w *writing, use string) (err error) {
 	if w.form, err = v.upload(); err != nil {
 		return err
 	}
@@ -62,18 +62,36 @@ func (v *visit) readWriting(w *writing) (err error) {
 	for _, path := range f.Values["keep"] {
 		w.keep[path] = true
 	}
+	if w.stamp, err = v.readStamp(f.Get("letter")); err != nil {
+		return err
+	}
+	p.Stamp = w.stamp.text
+	w.letter = compose.Letter{
+		From:    compose.Person{Name: oneLine(v.session.Actor.Name), Address: v.session.Address.String()},
+		Subject: p.Subject, Date: w.stamp.at, Text: p.Text, Ends: p.End,
+		MessageID: v.letterName(use, w.stamp, w) + "@" + v.session.Address.Domain(), Boundary: v.letterName(use+" boundary", w.stamp, w),
+	}
+	if err := v.takeTurn(w); err != nil {
+		return err
+	}
 	if w.desk, err = v.open(); err != nil {
 		return err
 	}
 	if err := v.lookups(w); err != nil {
 		return err
 	}
-	w.letter = compose.Letter{
-		From:    compose.Person{Name: oneLine(v.session.Actor.Name), Address: v.session.Address.String()},
-		Subject: p.Subject, Date: v.now(), Text: p.Text, Ends: p.End,
-		MessageID: strings.ToLower(rand.Text()) + "@" + v.session.Address.Domain(), Boundary: strings.ToLower(rand.Text()),
-	}
 	v.thread(w)
+	return nil
+}
+
+// takeTurn waits until no other request works on the same letter, so that what
+// that one has done is seen.
+func (v *visit) takeTurn(w *writing) error {
+	id, free := w.letter.MessageID, w.free
+	if err := v.turns.take(v.r.Context(), id); err != nil {
+		return sorry(err, "err.busy")
+	}
+	w.free = func() { v.turns.give(id); free() }
 	return nil
 }
 
@@ -107,9 +125,13 @@ func (v *visit) lookups(w *writing) error {
 			w.draft = nil
 		}
 	}
-	if w.draft != nil {
-		v.keptView(w)
+	if w.draft == nil {
+		return nil
 	}
+	if err := v.display(w.draft); err != nil { // other clients put what they like among the drafts
+		return err
+	}
+	v.keptView(w)
 	return nil
 }
 

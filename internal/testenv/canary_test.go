@@ -3,22 +3,35 @@ package testenv_test
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"io/fs"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf16"
+
+	"golang.org/x/net/html"
 
 	"pli/cmd/pli/demo"
 	"pli/internal/testenv"
 )
 
-// A random word is sent, answered, drafted and kept; afterwards no file of the
-// instance contains it, while the server runs and after it stopped (D4, I1).
+// A random word is sent, answered, drafted, filed, searched for and kept, by
+// mail clients and in the portal; afterwards no file of the instance contains
+// it, nor does its log, while the server runs and after it stopped (D4, I1).
 func TestCanary(t *testing.T) {
 	t.Parallel()
-	c := begin(t)
+	log := new(logged)
+	c := begin(t, func(o *demo.Options) {
+		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
 	word := testenv.Word()
 	m := c.Complete(demo.Message{From: c.doctor.Address, To: c.holder.Address, Subject: "Sujet " + word, Text: "Corps " + word,
 		Attachments: []demo.Attachment{{Type: "application/pdf", Name: word + ".pdf", Content: demo.PDF(word, []string{word})}}})
@@ -42,16 +55,152 @@ func TestCanary(t *testing.T) {
 	if got := c.Mailbox(c.holder.Address, c.holder.MailPassword, "INBOX"); len(got) != 2 || !strings.Contains(got[0].Subject, word) {
 		t.Fatalf("the word did not arrive: %+v", got)
 	}
-	scan(t, "while it runs", c.Dir, word)
+	c.portal(word)
+	c.scan("while it runs", word, log)
 	c.CheckStore()
 	c.Stop()
-	scan(t, "after it stopped", c.Dir, word)
+	c.scan("after it stopped", word, log)
 }
 
-// scan fails for each file below dir that contains word in UTF-8, UTF-16 or at
-// any of the three alignments of base64.
-func scan(t *testing.T, when, dir, word string) {
-	t.Helper()
+// logged keeps what the server logs.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// visitor is the holder at the portal, as a browser without script.
+type visitor struct {
+	correspondence
+	client *http.Client
+}
+
+// portal signs the holder in to the portal, files the first attachment under a
+// title with the word, searches for it, keeps a draft with it, and answers.
+func (c correspondence) portal(word string) {
+	c.T.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	v := visitor{c, &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: c.TLS("", "")}}}
+	defer v.client.CloseIdleConnections()
+	seen := c.Seen()
+	v.fill("/sign-in", "/sign-in", url.Values{"login": {c.holder.Login}, "password": {c.holder.Password}})
+	v.fill("/sign-in/code", "/sign-in/code", url.Values{"code": {c.Code(seen)}})
+	v.mustShow("/mail/inbox/1", word)
+	filed := v.fill("/mail/inbox/1/file/2", "/mail/inbox/1/file/2", url.Values{"title": {"Titre " + word}, "type": {"11502-2"}})
+	if !strings.Contains(filed, "Titre "+word) {
+		c.T.Fatal("the attachment was not filed under the word")
+	}
+	v.mustShow("/dossier", word)
+	v.mustShow("/mail/inbox?q="+word, "/mail/inbox/1")
+	v.fill("/mail/inbox/1/reply", "/write/draft", url.Values{"subject": {"Projet " + word}, "text": {"Projet " + word}})
+	v.mustShow("/mail/drafts", "Projet "+word)
+	v.fill("/mail/inbox/1/reply", "/write/send", url.Values{"subject": {"Réponse " + word}, "text": {"Réponse " + word}})
+	v.mustShow("/mail/sent", "Réponse "+word)
+	if got := c.Mailbox(c.doctor.Address, c.doctor.MailPassword, "INBOX"); len(got) != 2 || !strings.Contains(got[1].Subject, word) {
+		c.T.Fatalf("the answer did not arrive: %+v", got)
+	}
+	v.mustShow("/trace", "Titre "+word)
+}
+
+func (v visitor) mustShow(path, words string) {
+	v.T.Helper()
+	if body := v.ask(http.NewRequest(http.MethodGet, v.File.Web+path, nil)); !strings.Contains(body, words) {
+		v.T.Fatalf("%s does not show %q", path, words)
+	}
+}
+
+// ask sends a request and returns the page that it leads to.
+func (v visitor) ask(r *http.Request, err error) string {
+	v.T.Helper()
+	if err != nil {
+		v.T.Fatal(err)
+	}
+	resp, err := v.client.Do(r)
+	if err != nil {
+		v.T.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		v.T.Fatalf("%s %s: %s %v", r.Method, r.URL.Path, resp.Status, err)
+	}
+	return string(body)
+}
+
+// fill fills in the form to action that a page shows, sends it as the form
+// asks, and returns the page that follows.
+func (v visitor) fill(page, action string, values url.Values) string {
+	v.T.Helper()
+	doc, err := html.Parse(strings.NewReader(v.ask(http.NewRequest(http.MethodGet, v.File.Web+page, nil))))
+	if err != nil {
+		v.T.Fatal(err)
+	}
+	form := formTo(doc, action)
+	if form == nil {
+		v.T.Fatalf("%s has no form to %s", page, action)
+	}
+	for n := range form.Descendants() {
+		if name := attrOf(n, "name"); n.Data == "input" && values[name] == nil && attrOf(n, "type") != "file" && attrOf(n, "type") != "checkbox" {
+			values.Set(name, attrOf(n, "value"))
+		}
+	}
+	var body bytes.Buffer
+	kind := "application/x-www-form-urlencoded"
+	if attrOf(form, "enctype") == "" {
+		body.WriteString(values.Encode())
+	} else {
+		w := multipart.NewWriter(&body)
+		for name := range values {
+			w.WriteField(name, values.Get(name))
+		}
+		w.Close()
+		kind = w.FormDataContentType()
+	}
+	r, err := http.NewRequest(http.MethodPost, v.File.Web+action, &body)
+	if err == nil {
+		r.Header.Set("Content-Type", kind)
+	}
+	return v.ask(r, err)
+}
+
+// formTo returns the form that goes to action, or one of whose buttons does.
+func formTo(doc *html.Node, action string) *html.Node {
+	for n := range doc.Descendants() {
+		if n.Data == "form" && attrOf(n, "action") == action {
+			return n
+		}
+		if attrOf(n, "formaction") == action {
+			for ; n != nil; n = n.Parent {
+				if n.Data == "form" {
+					return n
+				}
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+func attrOf(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// formsOf returns a word in UTF-8, UTF-16 and at each of the three alignments
+// of base64.
+func formsOf(word string) map[string][]byte {
 	forms := map[string][]byte{"UTF-8": []byte(word)}
 	var le, be []byte
 	for _, u := range utf16.Encode([]rune(word)) {
@@ -63,8 +212,23 @@ func scan(t *testing.T, when, dir, word string) {
 		enc := base64.StdEncoding.EncodeToString(append(make([]byte, shift), word...))
 		forms["base64+"+string(rune('0'+shift))] = []byte(enc[4 : len(enc)-4])
 	}
-	files := 0
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	return forms
+}
+
+// scan fails for each file below the instance's folder, its outbox among them,
+// that contains the word, and for the log if it does.
+func (c correspondence) scan(when, word string, log *logged) {
+	t := c.T
+	t.Helper()
+	forms, files, notices := formsOf(word), 0, 0
+	look := func(name string, b []byte) {
+		for form, needle := range forms {
+			if bytes.Contains(b, needle) {
+				t.Errorf("%s: %s contains the word as %s", when, name, form)
+			}
+		}
+	}
+	err := filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -73,14 +237,19 @@ func scan(t *testing.T, when, dir, word string) {
 			return err
 		}
 		files++
-		for form, needle := range forms {
-			if bytes.Contains(b, needle) {
-				t.Errorf("%s: %s contains the word as %s", when, path, form)
-			}
+		if filepath.Dir(path) == filepath.Clean(c.File.Outbox) {
+			notices++
 		}
+		look(path, b)
 		return nil
 	})
-	if err != nil || files < 5 {
-		t.Errorf("%s: scanned %d files: %v", when, files, err)
+	if err != nil || files < 5 || notices == 0 {
+		t.Errorf("%s: scanned %d files, %d of the outbox: %v", when, files, notices, err)
 	}
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if log.b.Len() == 0 {
+		t.Errorf("%s: nothing was logged", when)
+	}
+	look("the log", log.b.Bytes())
 }
