@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"time"
@@ -37,6 +38,8 @@ func (in *Instance) tendHeap(ctx context.Context) error {
 		now, live := sample[0].Value.Uint64(), sample[1].Value.Uint64()
 		unused := sample[2].Value.Uint64() + sample[3].Value.Uint64() - min(live, sample[2].Value.Uint64())
 		if now-made < heapQuiet && now-given > heapLeast && unused > heapLeast {
+			runtime.GC() // each collection halves the stacks that have grown for a handshake
+			runtime.GC()
 			debug.FreeOSMemory()
 			given = now
 		}
