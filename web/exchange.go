@@ -7,13 +7,15 @@ import (
 	"pli/mailbox"
 	"pli/mailbox/message"
 	"pli/mss"
+	"pli/mss/directory"
 	"pli/web/words"
 )
 
 // exchangeView is an exchange as pages show it.
 type exchangeView struct {
 	mss.Exchange
-	Role string
+	Role      string
+	Elsewhere bool // at another operator, where nothing can be sent yet
 }
 
 // exchanges lists whom the holder may write to, and who has ended it. Only a
@@ -37,7 +39,7 @@ func (v *visit) exchanges(d *desk) ([]exchangeView, error) {
 	}
 	out := make([]exchangeView, len(list))
 	for i, e := range list {
-		out[i] = exchangeView{Exchange: e}
+		out[i] = exchangeView{Exchange: e, Elsewhere: v.Directory.Kind(e.Mailbox.Domain()) != directory.Local}
 		if m, err := v.Directory.Lookup(v.r.Context(), e.Mailbox); err == nil {
 			out[i].Role = v.profession(m.Actor)
 			if out[i].Name == "" {

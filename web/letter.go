@@ -32,10 +32,13 @@ type letterPage struct {
 	Events   []event
 	Files    []file
 	CanReply bool
-	Ended    bool      // the professional has ended the exchange
-	EndedAt  time.Time // zero if not known
-	Filed    bool
-	Answered bool
+	// Elsewhere says that the sender is at another operator, to which nothing
+	// can be sent yet.
+	Elsewhere bool
+	Ended     bool      // the professional has ended the exchange
+	EndedAt   time.Time // zero if not known
+	Filed     bool
+	Answered  bool
 }
 
 // person is a correspondent as pages show them.
@@ -154,7 +157,8 @@ func (v *visit) exchange(o *opened, p *letterPage) error {
 	if err != nil || !found {
 		return err
 	}
-	p.CanReply, p.Ended = contact.Open, !contact.Open
+	p.CanReply, p.Ended = contact.Open && !contact.Elsewhere, !contact.Open
+	p.Elsewhere = contact.Open && contact.Elsewhere
 	if p.Ended {
 		p.EndedAt = contact.Since.In(v.Zone)
 	}

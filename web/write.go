@@ -39,7 +39,7 @@ func (v *visit) newPage() (*writePage, error) {
 	}
 	list, err := v.exchanges(nil)
 	for _, e := range list {
-		if e.Open {
+		if e.Open && !e.Elsewhere {
 			p.Contacts = append(p.Contacts, e)
 		}
 	}

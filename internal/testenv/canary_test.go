@@ -3,12 +3,8 @@ package testenv_test
 import (
 	"bytes"
 	"encoding/base64"
-	"io"
 	"io/fs"
 	"log/slog"
-	"mime/multipart"
-	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"unicode/utf16"
-
-	"golang.org/x/net/html"
 
 	"pli/cmd/pli/demo"
 	"pli/internal/testenv"
@@ -74,25 +68,11 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// visitor is the holder at the portal, as a browser without script.
-type visitor struct {
-	correspondence
-	client *http.Client
-}
-
 // portal signs the holder in to the portal, files the first attachment under a
 // title with the word, searches for it, keeps a draft with it, and answers.
 func (c correspondence) portal(word string) {
 	c.T.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		c.T.Fatal(err)
-	}
-	v := visitor{c, &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: c.TLS("", "")}}}
-	defer v.client.CloseIdleConnections()
-	seen := c.Seen()
-	v.fill("/sign-in", "/sign-in", url.Values{"login": {c.holder.Login}, "password": {c.holder.Password}})
-	v.fill("/sign-in/code", "/sign-in/code", url.Values{"code": {c.Code(seen)}})
+	v := c.enter()
 	v.mustShow("/mail/inbox/1", word)
 	filed := v.fill("/mail/inbox/1/file/2", "/mail/inbox/1/file/2", url.Values{"title": {"Titre " + word}, "type": {"11502-2"}})
 	if !strings.Contains(filed, "Titre "+word) {
@@ -108,94 +88,6 @@ func (c correspondence) portal(word string) {
 		c.T.Fatalf("the answer did not arrive: %+v", got)
 	}
 	v.mustShow("/trace", "Titre "+word)
-}
-
-func (v visitor) mustShow(path, words string) {
-	v.T.Helper()
-	if body := v.ask(http.NewRequest(http.MethodGet, v.File.Web+path, nil)); !strings.Contains(body, words) {
-		v.T.Fatalf("%s does not show %q", path, words)
-	}
-}
-
-// ask sends a request and returns the page that it leads to.
-func (v visitor) ask(r *http.Request, err error) string {
-	v.T.Helper()
-	if err != nil {
-		v.T.Fatal(err)
-	}
-	resp, err := v.client.Do(r)
-	if err != nil {
-		v.T.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		v.T.Fatalf("%s %s: %s %v", r.Method, r.URL.Path, resp.Status, err)
-	}
-	return string(body)
-}
-
-// fill fills in the form to action that a page shows, sends it as the form
-// asks, and returns the page that follows.
-func (v visitor) fill(page, action string, values url.Values) string {
-	v.T.Helper()
-	doc, err := html.Parse(strings.NewReader(v.ask(http.NewRequest(http.MethodGet, v.File.Web+page, nil))))
-	if err != nil {
-		v.T.Fatal(err)
-	}
-	form := formTo(doc, action)
-	if form == nil {
-		v.T.Fatalf("%s has no form to %s", page, action)
-	}
-	for n := range form.Descendants() {
-		if name := attrOf(n, "name"); n.Data == "input" && values[name] == nil && attrOf(n, "type") != "file" && attrOf(n, "type") != "checkbox" {
-			values.Set(name, attrOf(n, "value"))
-		}
-	}
-	var body bytes.Buffer
-	kind := "application/x-www-form-urlencoded"
-	if attrOf(form, "enctype") == "" {
-		body.WriteString(values.Encode())
-	} else {
-		w := multipart.NewWriter(&body)
-		for name := range values {
-			w.WriteField(name, values.Get(name))
-		}
-		w.Close()
-		kind = w.FormDataContentType()
-	}
-	r, err := http.NewRequest(http.MethodPost, v.File.Web+action, &body)
-	if err == nil {
-		r.Header.Set("Content-Type", kind)
-	}
-	return v.ask(r, err)
-}
-
-// formTo returns the form that goes to action, or one of whose buttons does.
-func formTo(doc *html.Node, action string) *html.Node {
-	for n := range doc.Descendants() {
-		if n.Data == "form" && attrOf(n, "action") == action {
-			return n
-		}
-		if attrOf(n, "formaction") == action {
-			for ; n != nil; n = n.Parent {
-				if n.Data == "form" {
-					return n
-				}
-			}
-			return nil
-		}
-	}
-	return nil
-}
-
-func attrOf(n *html.Node, name string) string {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return a.Val
-		}
-	}
-	return ""
 }
 
 // formsOf returns a word in UTF-8, UTF-16 and at each of the three alignments

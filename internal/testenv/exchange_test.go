@@ -150,3 +150,25 @@ func TestHoldersWriteAsThemselvesToProfessionals(t *testing.T) {
 		t.Errorf("in another's name: %v", err)
 	}
 }
+
+// A holder reads what another operator's doctor wrote, and is told that no
+// answer can leave yet, before they write one.
+func TestNoAnswerToAnotherOperatorYet(t *testing.T) {
+	t.Parallel()
+	c := begin(t)
+	c.doctorWrites("D'ici")
+	if err := c.Deliver(peer, []string{c.holder.Address}, letter(c.Env, peer, c.holder.Address, "D'ailleurs")); err != nil {
+		t.Fatal(err)
+	}
+	p := c.enter()
+	if page := p.get("/mail/inbox/1"); !strings.Contains(page, "/mail/inbox/1/reply") {
+		t.Error("no answer to a doctor of this operator")
+	}
+	page := p.get("/mail/inbox/2")
+	if strings.Contains(page, "/mail/inbox/2/reply") || !strings.Contains(page, "autre opérateur") {
+		t.Error("an answer is offered that cannot leave, or nothing says why not")
+	}
+	if page := p.get("/write"); strings.Contains(page, peer) || !strings.Contains(page, c.doctor.Address) {
+		t.Error("the list of whom to write to is not that of those who can be reached")
+	}
+}

@@ -151,7 +151,7 @@ func (in *Instance) startWeb(conf *tls.Config) error {
 	}
 	h, err := web.New(web.Config{Signin: in.signin, Mail: in.mail, MSS: in.mss, Directory: in.directory, Dossier: in.dossier,
 		Spaces: in.spaces, Gate: in.gate, Hub: in.hub, Now: in.deps.Now, Log: in.deps.Log, BaseURL: base,
-		MailHost: in.cfg.Name, IMAPPort: port(in.addrs.IMAPS), SubmissionPort: port(in.addrs.Submissions)})
+		MailHost: in.mailHost(), IMAPPort: port(in.addrs.IMAPS), SubmissionPort: port(in.addrs.Submissions)})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -159,11 +159,22 @@ func (in *Instance) startWeb(conf *tls.Config) error {
 	conf.NextProtos = []string{"h2", "http/1.1"}
 	srv := &http.Server{Handler: h, TLSConfig: conf, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: discardLog()}
+	srv.RegisterOnShutdown(h.Close)
 	in.serveHTTP("web", srv)
 	in.run("web", func() error {
 		return srv.ServeTLS(in.metrics.count("web", limit(l, maxWebConns, in.cfg.ConnsPerSource)), "", "")
 	})
 	return nil
+}
+
+// mailHost is the host that mail clients are told: the instance's name, or,
+// where its doors open on one address of this machine alone, that address.
+func (in *Instance) mailHost() string {
+	host, _, _ := net.SplitHostPort(in.addrs.IMAPS)
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		return host
+	}
+	return in.cfg.Name
 }
 
 // port returns the port of a host:port, 0 if there is none.
