@@ -14,7 +14,8 @@ const headLen = 1 + 8 + 32
 // prefix begins the key of every record of a trace.
 const prefix = "audit/"
 
-func headKey() []byte { return []byte(prefix + "head") }
+// headKey sorts behind every line: what each line changes lies on one page.
+func headKey() []byte { return []byte(prefix + "~head") }
 
 // Holds reports whether a record key belongs to a trace, which outlives what
 // it tells of.

@@ -55,7 +55,7 @@ func TestTampering(t *testing.T) {
 			return nil
 		}},
 		{"the head is removed", n, "the head was removed", func(t *testing.T, tx store.Tx) error {
-			return tx.Delete([]byte("audit/head"))
+			return tx.Delete([]byte("audit/~head"))
 		}},
 		{"a name is altered", 5, "line 6 does not follow", func(t *testing.T, tx store.Tx) error {
 			return tx.Put(lineKey(5), bytes.Replace(get(t, tx, lineKey(5)), []byte("Dr Rose"), []byte("Dr Brun"), 1))
@@ -89,12 +89,12 @@ func TestTampering(t *testing.T) {
 			return tx.Put(lineKey(7), []byte{})
 		}},
 		{"the head is cut short", n, "a head of an unknown form", func(t *testing.T, tx store.Tx) error {
-			return tx.Put([]byte("audit/head"), get(t, tx, []byte("audit/head"))[:40])
+			return tx.Put([]byte("audit/~head"), get(t, tx, []byte("audit/~head"))[:40])
 		}},
 		{"the head is turned back", n, "the head is at line 8", func(t *testing.T, tx store.Tx) error {
-			b := get(t, tx, []byte("audit/head"))
+			b := get(t, tx, []byte("audit/~head"))
 			b[8]--
-			return tx.Put([]byte("audit/head"), b)
+			return tx.Put([]byte("audit/~head"), b)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestNothingIsAppendedWithoutTheHead(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	fill(t, db, owner, 3)
-	update(t, db, owner, func(tx store.Tx) error { return tx.Delete([]byte("audit/head")) })
+	update(t, db, owner, func(tx store.Tx) error { return tx.Delete([]byte("audit/~head")) })
 	err := db.Update(t.Context(), owner, func(tx store.Tx) error {
 		_, err := audit.Append(tx, entry(3))
 		return err

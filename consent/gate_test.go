@@ -299,7 +299,7 @@ func TestAnActIsUndoneWhenItsLineCannotBeWritten(t *testing.T) { // C4
 	t.Parallel()
 	h := newHouse(t)
 	home := h.space(space.Active)
-	if err := h.db.Update(t.Context(), home.ID, put("audit/head", "broken")); err != nil {
+	if err := h.db.Update(t.Context(), home.ID, put("audit/~head", "broken")); err != nil {
 		t.Fatal(err)
 	}
 	err := h.gate.Do(t.Context(), doctor, consent.Request{Space: home.ID, Act: consent.ActMailDeliver}, put("letter", "x"))

@@ -48,10 +48,10 @@ func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
 	var m stored
 	var sealed []byte
 	err := a.s.cfg.DB.View(ctx, a.Owner(), func(tx store.Tx) (err error) {
-		if m, err = store.Load[stored](tx, keyOf(prefixStored, id)); err != nil || m.Blob != "" {
+		if m, err = store.Load[stored](tx, keyOf(partStored, id)); err != nil || m.Blob != "" {
 			return err
 		}
-		sealed, err = tx.Get(keyOf(prefixBody, id))
+		sealed, err = tx.Get(keyOf(partBody, id))
 		sealed = bytes.Clone(sealed)
 		return err
 	})

@@ -169,11 +169,11 @@ func ref(tx store.Tx, id messageID) error {
 		return err
 	}
 	r.Count++
-	return store.Save(tx, keyOf(prefixRefs, id), r)
+	return store.Save(tx, keyOf(partRefs, id), r)
 }
 
 func loadRefs(tx store.Tx, id messageID) (refs, error) {
-	r, err := store.Load[refs](tx, keyOf(prefixRefs, id))
+	r, err := store.Load[refs](tx, keyOf(partRefs, id))
 	if errors.Is(err, store.ErrNotFound) {
 		return refs{Count: 1}, nil
 	}
@@ -189,13 +189,13 @@ func unref(tx store.Tx, id messageID) (blob.ID, error) {
 	}
 	if r.Count > 1 {
 		r.Count--
-		return "", store.Save(tx, keyOf(prefixRefs, id), r)
+		return "", store.Save(tx, keyOf(partRefs, id), r)
 	}
-	m, err := store.Load[stored](tx, keyOf(prefixStored, id))
+	m, err := store.Load[stored](tx, keyOf(partStored, id))
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 		return "", err // a missing or damaged message may go all the same
 	}
-	for _, p := range []string{prefixRefs, prefixStored, prefixBody} {
+	for _, p := range []part{partRefs, partStored, partBody} {
 		if err := tx.Delete(keyOf(p, id)); err != nil {
 			return "", err
 		}

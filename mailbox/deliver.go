@@ -61,11 +61,11 @@ func (s *Service) deliver(tx store.Tx, l *Letter, box string, flags []Flag, at t
 
 // put writes the message's own records.
 func (l *Letter) put(tx store.Tx) error {
-	if err := tx.Put(keyOf(prefixStored, l.id), l.record); err != nil {
+	if err := tx.Put(keyOf(partStored, l.id), l.record); err != nil {
 		return err
 	}
 	if l.body == nil {
 		return nil
 	}
-	return tx.Put(keyOf(prefixBody, l.id), l.body)
+	return tx.Put(keyOf(partBody, l.id), l.body)
 }

@@ -93,5 +93,5 @@ func firstShown(tx store.Tx, id messageID) (bool, error) {
 		return true, nil // the entry's own mark suffices
 	}
 	r.Shown = true
-	return true, store.Save(tx, keyOf(prefixRefs, id), r)
+	return true, store.Save(tx, keyOf(partRefs, id), r)
 }

@@ -119,7 +119,7 @@ func (a *Account) batch(ctx context.Context, rows []row, text bool) (batch []ope
 				return nil
 			}
 			var err error
-			o.sealed, err = store.Load[stored](tx, keyOf(prefixStored, rows[i].id))
+			o.sealed, err = store.Load[stored](tx, keyOf(partStored, rows[i].id))
 			o.damaged = errors.Is(err, store.ErrCorrupt)
 			if err != nil && !o.damaged && !errors.Is(err, store.ErrNotFound) {
 				return err

@@ -15,22 +15,30 @@ import (
 // The records of one owner's mail. Keys hold numbers and random ids alone.
 //
 //	mail/d               directory: the boxes, their names, the keywords
-//	mail/b/<box>         counters of a box
+//	mail/f/<box>         counters of a box, behind its entries: one page for both
 //	mail/e/<box><uid>    entry: which message, its flags
 //	mail/x/<box><modseq> UIDs expunged at that mod-sequence
-//	mail/m/<id>          stored: PKESK and sealed index of a message
-//	mail/y/<id>          sealed body of a message, if it is no blob
-//	mail/r/<id>          refs of a message that was copied; absent: one entry
+//	mail/m/<id>i         stored: PKESK and sealed index of a message
+//	mail/m/<id>b         sealed body of a message, if it is no blob
+//	mail/m/<id>r         refs of a message that was copied; absent: one entry
 //	mail/o               when which actor last opened a space's mail
 const (
-	keyDirectory = "mail/d"
-	keyOpened    = "mail/o"
-	prefixBox    = "mail/b/"
-	prefixEntry  = "mail/e/"
-	prefixGone   = "mail/x/"
-	prefixStored = "mail/m/"
-	prefixBody   = "mail/y/"
-	prefixRefs   = "mail/r/"
+	keyDirectory  = "mail/d"
+	keyOpened     = "mail/o"
+	prefixBox     = "mail/f/"
+	prefixEntry   = "mail/e/"
+	prefixGone    = "mail/x/"
+	prefixMessage = "mail/m/"
+)
+
+// part is one of a message's records, the last byte of its key: they lie side
+// by side, so that a delivery writes one page for all of them.
+type part byte
+
+const (
+	partStored part = 'i'
+	partBody   part = 'b'
+	partRefs   part = 'r'
 )
 
 // boxID is a box's number in its account, never used again.
@@ -62,8 +70,20 @@ func keyGone(id boxID, modseq uint64) []byte {
 	return binary.BigEndian.AppendUint64(k, modseq)
 }
 
-func keyOf(prefix string, id messageID) []byte {
-	return append(append(make([]byte, 0, len(prefix)+len(id)), prefix...), id[:]...)
+func keyOf(p part, id messageID) []byte {
+	k := append(make([]byte, 0, len(prefixMessage)+len(id)+1), prefixMessage...)
+	return append(append(k, id[:]...), byte(p))
+}
+
+// partOf returns which message and which of its records a key below
+// prefixMessage names.
+func partOf(key []byte) (id messageID, p part, ok bool) {
+	rest := key[len(prefixMessage):]
+	if len(rest) != len(id)+1 {
+		return id, 0, false
+	}
+	copy(id[:], rest)
+	return id, part(rest[len(id)]), true
 }
 
 // directory is the record that lists an account's boxes.

@@ -61,7 +61,10 @@ func (s *Service) Verify(ctx context.Context, owner store.Owner) ([]Problem, err
 // of blobs that nobody names. fn runs inside a view of the store.
 func (s *Service) Blobs(ctx context.Context, owner store.Owner, fn func(id blob.ID, size int64) error) error {
 	return s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
-		return tx.Scan([]byte(prefixStored), store.After([]byte(prefixStored)), func(_, v []byte) error {
+		return tx.Scan([]byte(prefixMessage), store.After([]byte(prefixMessage)), func(k, v []byte) error {
+			if _, p, ok := partOf(k); !ok || p != partStored {
+				return nil
+			}
 			var m stored
 			if err := store.Decode(v, &m); err != nil || m.Blob == "" {
 				return err
@@ -171,7 +174,7 @@ func (c *checking) expunges(id boxID, want counters) error {
 // messages checks that every entry has its message, counted right.
 func (c *checking) messages() error {
 	for id, n := range c.entries {
-		m, err := store.Load[stored](c.tx, keyOf(prefixStored, id))
+		m, err := store.Load[stored](c.tx, keyOf(partStored, id))
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 			c.problem(id.String(), "the message: %v", err)
 			continue
@@ -188,7 +191,7 @@ func (c *checking) messages() error {
 		}
 		if m.Blob != "" {
 			c.blobs = append(c.blobs, blob.Info{ID: m.Blob, Size: m.BlobSize})
-		} else if _, err := c.tx.Get(keyOf(prefixBody, id)); errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		} else if _, err := c.tx.Get(keyOf(partBody, id)); errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 			c.problem(id.String(), "its body: %v", err)
 		} else if err != nil {
 			return err
@@ -199,20 +202,16 @@ func (c *checking) messages() error {
 
 // strays looks for records of messages that no entry names.
 func (c *checking) strays() error {
-	for _, p := range []string{prefixStored, prefixBody, prefixRefs} {
-		err := c.tx.Scan([]byte(p), store.After([]byte(p)), func(k, _ []byte) error {
-			var id messageID
-			copy(id[:], k[len(p):])
-			if c.entries[id] == 0 {
-				c.problem(id.String(), "a record under %s that no entry names", p)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, store.ErrCorrupt) { // which messages told of
-			return err
+	err := c.tx.Scan([]byte(prefixMessage), store.After([]byte(prefixMessage)), func(k, _ []byte) error {
+		if id, p, ok := partOf(k); !ok || c.entries[id] == 0 {
+			c.problem(id.String(), "a record (%c) that no entry names", p)
 		}
+		return nil
+	})
+	if errors.Is(err, store.ErrCorrupt) { // which messages told of
+		return nil
 	}
-	return nil
+	return err
 }
 
 // verifyBlob checks that a blob is there in its size. One that is gone because
