@@ -15,6 +15,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,11 +152,15 @@ func Pli(t testing.TB) string {
 	return path
 }
 
+// builtIn is the folder that buildPli has made.
+var builtIn atomic.Pointer[string]
+
 var buildPli = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "pli-bin-")
 	if err != nil {
 		return "", err
 	}
+	builtIn.Store(&dir)
 	path := filepath.Join(dir, "pli")
 	cmd := exec.Command("go", "build", "-o", path, "pli/cmd/pli")
 	cmd.Dir = root()
@@ -165,6 +170,13 @@ var buildPli = sync.OnceValues(func() (string, error) {
 	}
 	return path, err
 })
+
+// CleanUp removes what Pli has built; a package's TestMain calls it.
+func CleanUp() {
+	if dir := builtIn.Load(); dir != nil {
+		os.RemoveAll(*dir)
+	}
+}
 
 // root returns the project's folder.
 func root() string {

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"pli/internal/source"
 )
 
 // Serve accepts connections on l until Shutdown, and then returns nil. With
@@ -63,7 +65,7 @@ func (s *Server) isClosing() bool {
 // library. It runs on a goroutine of its own, whose stack, grown by the
 // handshake, is gone when the session begins.
 func (s *Server) admit(c net.Conn, implicitTLS bool) {
-	addr := remoteAddr(c)
+	addr := source.Of(c)
 	switch {
 	case !s.count():
 		c.Close()

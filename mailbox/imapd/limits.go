@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 
@@ -87,19 +86,4 @@ func (l *limits) stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{Connections: l.open, SignedIn: l.signedIn}
-}
-
-// remoteAddr returns who is counted for c: an IPv4 address, or the first
-// address of an IPv6 /64, which is what one subscriber is given.
-func remoteAddr(c net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	a := ap.Addr().Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.Addr()
-	}
-	return a
 }

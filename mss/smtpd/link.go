@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pli/internal/source"
 )
 
 // link is one connection as go-smtp sees it: command lines come out of Read,
@@ -62,7 +64,7 @@ type chunk struct {
 const inSize = 4096
 
 func newLink(s *Server, c net.Conn, r role) *link {
-	return &link{s: s, role: r, host: hostOf(c), from: sourceOf(c), wire: newWire(c, &s.cfg.Limits, s.cfg.Now)}
+	return &link{s: s, role: r, host: hostOf(c), from: source.Of(c), wire: newWire(c, &s.cfg.Limits, s.cfg.Now)}
 }
 
 // start runs once, before anything is read or written: the clear-text part and

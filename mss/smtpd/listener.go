@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"net"
-	"net/netip"
 	"time"
 )
 
@@ -69,19 +68,4 @@ func hostOf(c net.Conn) string {
 		return c.RemoteAddr().String()
 	}
 	return host
-}
-
-// sourceOf returns whom a connection counts against: an IPv4 address, or the
-// first address of an IPv6 /64, which is what one subscriber is given.
-func sourceOf(c net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	a := ap.Addr().Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.Addr()
-	}
-	return a
 }

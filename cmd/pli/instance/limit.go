@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"pli/internal/source"
 )
 
 // maxWebConns bounds the portal's connections, in all: some 40 kB each. Of one
@@ -33,7 +35,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if from := sourceOf(c); l.enter(from) {
+		if from := source.Of(c); l.enter(from) {
 			return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(from) })}, nil
 		}
 		c.Close()
@@ -69,19 +71,4 @@ type limitedConn struct {
 func (c *limitedConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()
-}
-
-// sourceOf returns whom a connection counts against: an IPv4 address, or the
-// first address of an IPv6 /64, which is what one subscriber is given.
-func sourceOf(c net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	a := ap.Addr().Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.Addr()
-	}
-	return a
 }
