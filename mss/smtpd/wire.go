@@ -17,7 +17,6 @@ type wire struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	command bool // a command is waited for: Shutdown may cut in
 	kicked  bool
 	until   time.Time // the phase's deadline
 	by      time.Time // when the client must have shown who it is; zero once it has
@@ -37,7 +36,7 @@ func newWire(c net.Conn, l *Limits, now func() time.Time) *wire {
 func (w *wire) phase(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.command, w.idle, w.until = false, 0, w.now().Add(d)
+	w.idle, w.until = 0, w.now().Add(d)
 	w.arm()
 }
 
@@ -45,7 +44,7 @@ func (w *wire) phase(d time.Duration) {
 func (w *wire) awaitCommand() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.command, w.idle, w.until = true, 0, w.now().Add(w.limits.CommandTimeout)
+	w.idle, w.until = 0, w.now().Add(w.limits.CommandTimeout)
 	w.arm()
 }
 
@@ -53,7 +52,7 @@ func (w *wire) awaitCommand() {
 func (w *wire) message() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.command, w.idle, w.began, w.got = false, w.limits.DataTimeout, w.now(), 0
+	w.idle, w.began, w.got = w.limits.DataTimeout, w.now(), 0
 	w.move(w.began)
 }
 
@@ -61,7 +60,7 @@ func (w *wire) message() {
 func (w *wire) more() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.command, w.idle = false, w.limits.DataTimeout
+	w.idle = w.limits.DataTimeout
 	w.move(w.now())
 }
 
@@ -84,7 +83,7 @@ func (w *wire) known() {
 
 // arm gives the connection its deadline.
 func (w *wire) arm() {
-	if w.command && w.kicked {
+	if w.idle == 0 && w.kicked { // no message is on its way
 		w.until = time.Unix(1, 0) // long past, whatever the clock says
 	}
 	if !w.by.IsZero() && w.by.Before(w.until) {
@@ -93,7 +92,7 @@ func (w *wire) arm() {
 	w.Conn.SetReadDeadline(w.until)
 }
 
-// kick ends a wait for a command, now or as soon as one begins.
+// kick ends a wait for a command or a handshake, now or as soon as one begins.
 func (w *wire) kick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
