@@ -16,14 +16,14 @@ type wire struct {
 	limits *Limits
 	now    func() time.Time
 
-	mu      sync.Mutex
-	kicked  bool
-	until   time.Time // the phase's deadline
-	by      time.Time // when the client must have shown who it is; zero once it has
-	idle    time.Duration
-	began   time.Time // of the message that arrives
-	got     int64     // bytes of it
-	broken  error
+	mu     sync.Mutex
+	kicked bool
+	until  time.Time // the phase's deadline
+	by     time.Time // when the client must have shown who it is; zero once it has
+	idle   time.Duration
+	began  time.Time // of the message that arrives
+	got    int64     // bytes of it
+	broken error
 }
 
 func newWire(c net.Conn, l *Limits, now func() time.Time) *wire {
