@@ -17,7 +17,7 @@ test: tools lint ## everything: stories with real clients, guards, race detector
 	$(GO) test -timeout 20m -race $(RACE)
 
 # Rooms whose tests run a second time under the race detector.
-RACE = ./store/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./notify/... ./certs/keyring/... ./internal/testenv/...
+RACE = ./store/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./dossier/... ./notify/... ./web/... ./certs/keyring/... ./internal/testenv/...
 
 tools: ## the programs that tests drive, Debian packages by name
 	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
