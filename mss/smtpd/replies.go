@@ -98,7 +98,7 @@ func (l *link) takeReply(line []byte) {
 		l.drop354 = false
 		return
 	}
-	for _, c := range line { // the library repeats what clients say
+	for _, c := range l.worded(line) { // the library repeats what clients say
 		if (c < ' ' || c > '~') && c != '\r' && c != '\n' {
 			c = '?' // RFC 5321 4.2
 		}
@@ -115,6 +115,28 @@ func (l *link) takeReply(line []byte) {
 	if l.count(string(line)); l.last && l.flush() {
 		l.end()
 	}
+}
+
+// wordings are replies of the library's that say less than they should, by how
+// they begin, and what stands for them; % is the server's name. The first line
+// of EHLO and HELO begins with it (RFC 5321 4.1.1.1), and codes say what was
+// accepted (RFC 3463 3.2).
+var wordings = []struct{ library, ours string }{
+	{"250-Hello ", "250-%"},
+	{"250 2.0.0 Hello ", "250 %"},
+	{"250 2.0.0 Roger, accepting mail from ", "250 2.1.0 sender accepted"},
+	{"250 2.0.0 I'll make sure ", "250 2.1.5 recipient accepted"},
+	{"250 2.0.0 I have successfully done nothing", "250 2.0.0 ok"},
+}
+
+// worded returns a line of the library's in our words.
+func (l *link) worded(line []byte) []byte {
+	for _, w := range wordings {
+		if bytes.HasPrefix(line, []byte(w.library)) {
+			return []byte(strings.Replace(w.ours, "%", l.s.cfg.Hostname, 1) + "\r\n")
+		}
+	}
+	return line
 }
 
 // count ends the link after too many refusals.
