@@ -33,7 +33,7 @@ func (t *Transaction) protocol() string {
 			name = "ESMTPSA"
 		}
 	}
-	if t.params.SMTPUTF8 {
+	if t.params.SMTPUTF8 && strings.HasSuffix(strings.TrimRight(name, "AS"), "SMTP") { // RFC 6531 4.3; the portal is no SMTP
 		name = "UTF8" + strings.TrimPrefix(name, "E")
 	}
 	return name
