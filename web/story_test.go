@@ -160,7 +160,7 @@ func TestAnExchangeInTheBrowser(t *testing.T) {
 	}
 	h.must(h.mss.Close(t.Context()))
 	b.get("/trace")
-	b.want(200, "Vous avez envoyé un message", "Refusé", "Vous avez essayé d’envoyer un message : louise.moreau@medecin.pli.test",
+	b.want(200, "Vous avez envoyé un message", "Refusé", "Vous avez essayé d’envoyer un message à louise.moreau@medecin.pli.test",
 		"L’échange avec ce professionnel n’était pas ouvert", "vous a envoyé un message et a mis fin à vos échanges")
 }
 

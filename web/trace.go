@@ -149,8 +149,11 @@ func (v *visit) traceLine(e audit.Entry, senders map[string]string) traceLine {
 	if what != "" {
 		what = v.say("trace.what", what)
 	}
-	if e.Act == string(consent.ActMailDisplay) && senders[e.Object] != "" {
+	switch {
+	case e.Act == string(consent.ActMailDisplay) && senders[e.Object] != "":
 		what = v.say("trace.from", senders[e.Object])
+	case e.Act == string(consent.ActMailSend) && e.Title != "":
+		what = v.say("trace.to", e.Title)
 	}
 	l.Text = v.sentence(e, l.You, what)
 	return l
@@ -194,7 +197,11 @@ func (v *visit) who(e audit.Entry) string {
 		return v.say("actor." + a.Kind.String())
 	}
 	if a.Kind == identity.Operator {
-		if through := e.Detail["operator"]; through != "" && through != name {
+		through := e.Detail["operator"]
+		if name == through && a.Address != "" {
+			name = a.Address // From gave no name
+		}
+		if through != "" && through != name {
 			return name + v.say("who.operator", through)
 		}
 	}

@@ -144,7 +144,7 @@ type SpaceActivate struct {
 // ActivateSpace gives an open space its sign-in and makes it active. The mail
 // that waited is there.
 func (in *Instance) ActivateSpace(ctx context.Context, a SpaceActivate) (SpaceInfo, error) {
-	id, err := in.spaces.ByINS(ctx, a.INS)
+	id, err := in.byINS(ctx, a.INS)
 	if err != nil {
 		return SpaceInfo{}, err
 	}
@@ -167,6 +167,15 @@ func (in *Instance) activateSpace(ctx context.Context, id store.Owner, login, pa
 	out := info(s)
 	out.MailPassword = mailPassword
 	return out, err
+}
+
+// byINS finds the space of a matricule that an operator typed.
+func (in *Instance) byINS(ctx context.Context, matricule string) (store.Owner, error) {
+	id, err := in.spaces.ByINS(ctx, matricule)
+	if errs.Is(err, errs.NotFound) {
+		return "", errs.New(errs.NotFound, "no space has this INS: «pli space list» shows those there are")
+	}
+	return id, err
 }
 
 // newSpace checks what an operator typed.
@@ -255,7 +264,7 @@ func (in *Instance) SetSpaceState(ctx context.Context, a SpaceState) (SpaceInfo,
 	if err != nil {
 		return SpaceInfo{}, err
 	}
-	id, err := in.spaces.ByINS(ctx, a.INS)
+	id, err := in.byINS(ctx, a.INS)
 	if err != nil {
 		return SpaceInfo{}, err
 	}
