@@ -171,4 +171,7 @@ func TestNoAnswerToAnotherOperatorYet(t *testing.T) {
 	if page := p.get("/write"); strings.Contains(page, peer) || !strings.Contains(page, c.doctor.Address) {
 		t.Error("the list of whom to write to is not that of those who can be reached")
 	}
+	if page := p.get("/trace"); !strings.Contains(page, peer) {
+		t.Error("the trace does not say who wrote from the other operator")
+	}
 }
