@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`.
 GO      ?= go
-PACKAGES = swaks libnet-ssleay-perl isync curl openssl chromium
+PACKAGES = swaks libnet-ssleay-perl isync curl openssl chromium postgresql
 FUZZTIME ?= 30s
 SUDO     = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -19,12 +19,16 @@ test: tools lint ## everything: stories with real clients, guards, race detector
 # Rooms whose tests run a second time under the race detector.
 RACE = ./store/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./dossier/... ./notify/... ./web/... ./certs/keyring/... ./internal/testenv/...
 
-tools: ## the programs that tests drive, Debian packages by name
+tools: ## the programs that tests drive: Debian packages by name, and an S3 server
 	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing:$$missing"; \
+	  $(SUDO) mkdir -p /etc/postgresql-common/createcluster.d; \
+	  echo "create_main_cluster = false" | $(SUDO) tee /etc/postgresql-common/createcluster.d/pli-tests.conf >/dev/null; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
+	@[ -x bin/versitygw ] || { echo "building the S3 server of the tests"; \
+	  $(GO) build -C internal/engines/gateway -o $(CURDIR)/bin/versitygw github.com/versity/versitygw/cmd/versitygw; }
 
 lint:
 	@out="$$(gofmt -l .)"; if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi

@@ -45,12 +45,25 @@ var (
 	ErrReadOnly = errors.New("store: write in a read-only transaction")
 	ErrClosed   = errors.New("store: closed")
 	ErrOwner    = errors.New("store: not the form of an owner")
-	ErrFull     = errors.New("store: no space left")
+	// ErrFull is returned when there is no room for what was to be written.
+	ErrFull error = pause("store: no space left")
+	// ErrUnavailable is returned while the engine does not answer: it is
+	// restarting, or out of reach. Nothing was written, but where Update says
+	// that the outcome is unknown.
+	ErrUnavailable error = pause("store: not available at present")
 	// ErrCorrupt is returned for a record whose seal does not open.
 	ErrCorrupt = errors.New("store: damaged record")
 	// Stop, returned by the function given to Scan, ends it without an error.
 	Stop = errors.New("store: stop")
 )
+
+// pause is a failure that passes by itself.
+type pause string
+
+func (p pause) Error() string { return string(p) }
+
+// Temporary reports that the same request may succeed later.
+func (pause) Temporary() bool { return true }
 
 // DB holds records. All methods may run at once.
 type DB interface {
@@ -61,7 +74,9 @@ type DB interface {
 
 	// Update runs fn and commits what it wrote. When Update returns nil the
 	// commit is on disk; when it returns an error nothing was written, or,
-	// if the context ended while waiting, the outcome is unknown. fn may run
+	// if the context ended while waiting, or the engine was lost while it
+	// committed and could not be asked again (ErrUnavailable), the outcome is
+	// unknown. fn may run
 	// more than once: it touches nothing but tx and variables it sets anew.
 	// fn may run on another goroutine than the caller's, one that other
 	// writers wait for: it must not call Update, and must not block. If it

@@ -70,12 +70,18 @@ func Wrap(cause error, kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Text: fmt.Sprintf(format, args...), Cause: cause}
 }
 
-// KindOf returns the kind of the outermost *Error in err's chain, Internal if
-// there is none. KindOf(nil) is Internal: ask only about failures.
+// KindOf returns the kind of the outermost *Error in err's chain. Without one
+// it is Unavailable for an error that says it is temporary, as those of an
+// engine that does not answer do, else Internal. KindOf(nil) is Internal: ask
+// only about failures.
 func KindOf(err error) Kind {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind
+	}
+	var t interface{ Temporary() bool }
+	if errors.As(err, &t) && t.Temporary() {
+		return Unavailable
 	}
 	return Internal
 }
@@ -84,11 +90,14 @@ func KindOf(err error) Kind {
 func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
 
 // Public returns the words fit for whoever asked: those of the outermost
-// *Error, never those of its causes, and a fixed sentence for Internal.
+// *Error, never those of its causes, and fixed sentences where there is none.
 func Public(err error) string {
 	var e *Error
-	if errors.As(err, &e) && e.Kind != Internal && e.Text != "" {
+	switch {
+	case errors.As(err, &e) && e.Kind != Internal && e.Text != "":
 		return e.Text
+	case Is(err, Unavailable):
+		return "not available at present; try again later"
 	}
 	return "something went wrong on our side; try again later"
 }

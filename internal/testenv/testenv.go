@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"sort"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 
 	"pli/cmd/pli/demo"
 	"pli/cmd/pli/instance"
+	"pli/internal/engines"
 )
 
 // Env is one running server with its sample people.
@@ -132,14 +132,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 // test is skipped on a desk and fails where CI=true.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed: «make tools» installs it", name)
-		}
-		t.Skipf("%s is not installed: «make tools» installs it", name)
-	}
-	return path
+	return engines.Tool(t, name)
 }
 
 // Pli builds the program once and returns its path.
@@ -163,7 +156,7 @@ var buildPli = sync.OnceValues(func() (string, error) {
 	builtIn.Store(&dir)
 	path := filepath.Join(dir, "pli")
 	cmd := exec.Command("go", "build", "-o", path, "pli/cmd/pli")
-	cmd.Dir = root()
+	cmd.Dir = engines.Root()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		io.WriteString(os.Stderr, string(out))
@@ -176,12 +169,6 @@ func CleanUp() {
 	if dir := builtIn.Load(); dir != nil {
 		os.RemoveAll(*dir)
 	}
-}
-
-// root returns the project's folder.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
 var codeLine = regexp.MustCompile(`\b(\d{6})\b`)

@@ -31,13 +31,30 @@ func (id ID) Valid() bool {
 // The failures that callers tell apart.
 var (
 	ErrNotFound = errors.New("blob: no such blob")
-	ErrFull     = errors.New("blob: no space left")
+	// ErrExists is returned by the Commit of a blob whose ID is taken.
+	ErrExists = errors.New("blob: there is such a blob")
+	// ErrFull is returned when there is no room for a blob.
+	ErrFull error = pause("blob: no space left")
+	// ErrUnavailable is returned while the engine does not answer.
+	ErrUnavailable error = pause("blob: not available at present")
 )
+
+// pause is a failure that passes by itself.
+type pause string
+
+func (p pause) Error() string { return string(p) }
+
+// Temporary reports that the same request may succeed later.
+func (pause) Temporary() bool { return true }
 
 // Store keeps blobs. All methods may run at once.
 type Store interface {
 	// Create begins a blob. Its bytes can be read by nobody before Commit.
 	Create(ctx context.Context) (Writer, error)
+	// CreateAs begins a blob that is to have a given ID: one that comes back
+	// from a backup. Commit returns ErrExists if there is such a blob, and
+	// leaves that one as it is.
+	CreateAs(ctx context.Context, id ID) (Writer, error)
 	// Open returns a blob to read, or ErrNotFound. The caller closes it.
 	Open(ctx context.Context, id ID) (Reader, error)
 	// Delete removes a blob; one that is not there is no error.

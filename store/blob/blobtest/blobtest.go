@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t testing.TB) blob.Store) {
 		{"nothing before the commit", unseen},
 		{"random access", randomAccess},
 		{"not there", notThere},
+		{"an ID that is given", givenID},
 		{"delete", deleteBlob},
 		{"list in order", list},
 		{"many at once", many},
@@ -181,6 +182,43 @@ func unseen(t *testing.T, s blob.Store) {
 		t.Fatal(err)
 	}
 	want(t, s, id, b)
+}
+
+// givenID: a blob that comes back has the ID that it had, and replaces none.
+func givenID(t *testing.T, s blob.Store) {
+	b, other := content(1, 100_000), content(2, 50_000)
+	again := func(id blob.ID, b []byte) error {
+		w, err := s.CreateAs(background, id)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.Commit()
+		if err == nil && got != id {
+			t.Errorf("Commit names it %s, not %s", got, id)
+		}
+		return err
+	}
+	id := put(t, s, b)
+	if err := again(id, other); !errors.Is(err, blob.ErrExists) {
+		t.Errorf("in the place of another: %v", err)
+	}
+	want(t, s, id, b)
+	if err := s.Delete(background, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(id, other); err != nil {
+		t.Errorf("where there is none: %v", err)
+	}
+	want(t, s, id, other)
+	if err := again("../../../../../../etc/passwd0000", b); err == nil {
+		t.Error("what is no ID is accepted")
+	}
+	if n := len(all(t, s, 10)); n != 1 {
+		t.Errorf("%d blobs, want 1", n)
+	}
 }
 
 func randomAccess(t *testing.T, s blob.Store) {

@@ -80,14 +80,33 @@ func (s *Store) Create(ctx context.Context) (blob.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	id := randomName()
+	return s.create(blob.ID(id), id, false)
+}
+
+// CreateAs begins a blob that has its ID.
+func (s *Store) CreateAs(ctx context.Context, id blob.ID) (blob.Writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !id.Valid() {
+		return nil, fmt.Errorf("dir: %q has not the form of a blob's ID", id)
+	}
+	return s.create(id, randomName(), true)
+}
+
+func randomName() string {
 	var b [16]byte
 	rand.Read(b[:])
-	id := blob.ID(hex.EncodeToString(b[:]))
-	f, err := os.OpenFile(filepath.Join(s.path, temporary, string(id)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return hex.EncodeToString(b[:])
+}
+
+func (s *Store) create(id blob.ID, name string, known bool) (blob.Writer, error) {
+	f, err := os.OpenFile(filepath.Join(s.path, temporary, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, asBlobError(err)
 	}
-	return &writer{store: s, id: id, file: f}, nil
+	return &writer{store: s, id: id, known: known, file: f}, nil
 }
 
 // reader is a blob's file.
@@ -139,6 +158,7 @@ func (s *Store) Delete(ctx context.Context, id blob.ID) error {
 type writer struct {
 	store *Store
 	id    blob.ID
+	known bool // the ID was given: there may be such a blob
 	file  *os.File
 	ended atomic.Bool
 	err   error // of an earlier Write
@@ -178,7 +198,11 @@ func (w *writer) Commit() (blob.ID, error) {
 		err = w.store.makeFolder(folder)
 	}
 	if err == nil {
-		err = os.Rename(w.file.Name(), path)
+		err = w.move(path)
+	}
+	if errors.Is(err, os.ErrExist) {
+		os.Remove(w.file.Name())
+		return "", blob.ErrExists
 	}
 	if err == nil {
 		err = syncFolder(folder)
@@ -189,6 +213,17 @@ func (w *writer) Commit() (blob.ID, error) {
 		return "", asBlobError(err)
 	}
 	return w.id, nil
+}
+
+// move gives the file its place. One with a given ID replaces nothing there.
+func (w *writer) move(path string) error {
+	if !w.known {
+		return os.Rename(w.file.Name(), path)
+	}
+	if err := os.Link(w.file.Name(), path); err != nil {
+		return err
+	}
+	return os.Remove(w.file.Name())
 }
 
 func (w *writer) Abort() error {
