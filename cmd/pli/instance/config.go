@@ -27,9 +27,9 @@ type Config struct {
 	Certificate, Key string   // PEM files of the server's own certificate
 	Trust            []string // PEM files of the authorities that peers and members are checked against
 
-	StoreEngine string // "bolt"
+	StoreEngine string // engineBolt, or a postgres:// URL
 	StoreShards int    // of the bolt engine, fixed when the store is made
-	BlobEngine  string // "dir"
+	BlobEngine  string // engineDir, or an s3:// URL
 	InlineBytes int64  // bodies up to this lie with the records, larger ones as blobs
 	HeapPercent int    // garbage kept, as a share of what is in use
 	Notices     string // folder that takes, as .eml files, what goes outside
@@ -83,11 +83,11 @@ func (c *Config) settings() []setting {
 		{"tls.certificate", &c.Certificate, "PEM file of the server's certificate chain", nonEmpty(&c.Certificate)},
 		{"tls.key", &c.Key, "PEM file of its private key", nonEmpty(&c.Key)},
 		{"tls.trust", &c.Trust, "PEM files of the authorities that issue peers' and members' certificates", nil},
-		{"store.engine", &c.StoreEngine, `"bolt": files in instance.dir`, oneOf(&c.StoreEngine, "bolt")},
+		{"store.engine", &c.StoreEngine, `"bolt": files in instance.dir; or a PostgreSQL URL, postgres://USER@HOST/DATABASE`, engine(&c.StoreEngine, engineBolt, "postgres", "postgresql")},
 		{"store.shards", &c.StoreShards, "files of the bolt engine, fixed when the store is made", atLeast(&c.StoreShards, 1)},
 		{"store.inline_bytes", &c.InlineBytes, "message bodies up to this size lie with the records, larger ones as blobs; at most 524288", atLeast(&c.InlineBytes, 1)},
 		{"store.heap_percent", &c.HeapPercent, "memory spent to collect garbage less often (GOGC); what is unused is given back when quiet", atLeast(&c.HeapPercent, 20)},
-		{"blobs.engine", &c.BlobEngine, `"dir": files in instance.dir`, oneOf(&c.BlobEngine, "dir")},
+		{"blobs.engine", &c.BlobEngine, `"dir": files in instance.dir; or an S3 URL, s3://ACCESS:SECRET@HOST/BUCKET/PREFIX`, engine(&c.BlobEngine, engineDir, "s3")},
 		{"notices.folder", &c.Notices, "folder that takes what goes outside (codes, notices) as .eml files", nonEmpty(&c.Notices)},
 		{"exchange.replies_only", &c.RepliesOnly, "holders may only answer a message, not write anew to a professional who wrote to them", nil},
 		{"limits.message_bytes", &c.MessageBytes, "largest message, in bytes", atLeast(&c.MessageBytes, 1000)},
@@ -116,7 +116,7 @@ func DefaultConfig() *Config {
 		Dir: "data", Name: "localhost", PatientDomain: "patient.pli.test",
 		LocalDomains: []string{"medecin.pli.test", "labo.pli.test"},
 		Certificate:  "server.pem", Key: "server.key", Trust: []string{"ca.pem"},
-		StoreEngine: "bolt", StoreShards: 1, BlobEngine: "dir", InlineBytes: 256 << 10, HeapPercent: 400, Notices: "outbox",
+		StoreEngine: engineBolt, StoreShards: 1, BlobEngine: engineDir, InlineBytes: 256 << 10, HeapPercent: 400, Notices: "outbox",
 		MessageBytes: 25_000_000, Recipients: 100,
 		UnknownShare: 0.3, UnknownLeast: 20, UnknownMost: 1000, UnknownWindow: time.Hour, UnknownPause: 15 * time.Minute,
 		RepeatDays: 7, RepeatNoID: 10 * time.Minute, ConnsPerSource: 2000,
@@ -195,17 +195,6 @@ func nonEmpty(p *string) func() error {
 			return fmt.Errorf("must not be empty")
 		}
 		return nil
-	}
-}
-
-func oneOf(p *string, names ...string) func() error {
-	return func() error {
-		for _, n := range names {
-			if *p == n {
-				return nil
-			}
-		}
-		return fmt.Errorf("is %q; one of: %s", *p, strings.Join(names, ", "))
 	}
 }
 

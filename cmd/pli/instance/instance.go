@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -25,8 +23,6 @@ import (
 	"pli/space"
 	"pli/store"
 	"pli/store/blob"
-	blobdir "pli/store/blob/dir"
-	"pli/store/bolt"
 	"pli/store/names"
 	"pli/store/sealed"
 )
@@ -43,7 +39,7 @@ type Instance struct {
 	cfg  *Config
 	deps Deps
 
-	raw, rawKeys *bolt.DB // as they lie on disk
+	raw, rawKeys store.DB // bare: as the engine keeps them
 	db           store.DB // sealed
 	keys         *sealed.Keys
 	blobs        blob.Store
@@ -70,7 +66,7 @@ type Instance struct {
 // nowhere. Nobody else may have them open.
 func Open(ctx context.Context, cfg *Config, deps Deps) (*Instance, error) {
 	in := &Instance{cfg: cfg, deps: deps, hub: notify.NewHub(), metrics: newMetrics()}
-	master, err := in.openStores()
+	master, err := in.openStores(ctx)
 	if err == nil {
 		err = in.openRooms(ctx, master)
 	}
@@ -78,33 +74,6 @@ func Open(ctx context.Context, cfg *Config, deps Deps) (*Instance, error) {
 		return nil, errors.Join(err, in.closeStores())
 	}
 	return in, nil
-}
-
-// openStores opens what lies on disk: keys apart from records, and blobs.
-func (in *Instance) openStores() (*sealed.Master, error) {
-	if err := forbidCoreDumps(); err != nil {
-		return nil, err
-	}
-	dir, log := in.cfg.Dir, in.deps.Log
-	master, err := sealed.LoadMaster(filepath.Join(dir, "keys", "master.key"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds no instance (no keys/master.key): make one with «pli init»", dir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if in.rawKeys, err = bolt.Open(bolt.Config{Dir: filepath.Join(dir, "keys"), Log: log}); err != nil {
-		return nil, err
-	}
-	if in.keys, err = sealed.OpenKeys(in.rawKeys, master, sealed.KeysConfig{Log: log}); err != nil {
-		return nil, err
-	}
-	if in.raw, err = bolt.Open(bolt.Config{Dir: filepath.Join(dir, "store"), Shards: in.cfg.StoreShards, Log: log}); err != nil {
-		return nil, err
-	}
-	in.db = sealed.New(in.raw, in.keys, sealed.Config{})
-	in.blobs, err = blobdir.Open(filepath.Join(dir, "blobs"), blobdir.Config{})
-	return master, err
 }
 
 // openRooms makes the rooms, each on those below it.
@@ -184,14 +153,4 @@ func (in *Instance) Close() error {
 		err = errors.Join(in.stopFaces(), in.closeStores())
 	})
 	return err
-}
-
-func (in *Instance) closeStores() error {
-	var all []error
-	for _, db := range []*bolt.DB{in.raw, in.rawKeys} {
-		if db != nil {
-			all = append(all, db.Close())
-		}
-	}
-	return errors.Join(all...)
 }

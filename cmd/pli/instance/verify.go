@@ -30,8 +30,12 @@ func (r *VerifyReport) add(owner store.Owner, format string, args ...any) {
 // Verify checks everything that is stored and changes nothing.
 func (in *Instance) Verify(ctx context.Context, _ struct{}) (VerifyReport, error) {
 	r := VerifyReport{Problems: []string{}}
-	for name, db := range map[string]interface{ Check(context.Context) error }{"store": in.raw, "keys": in.rawKeys} {
-		if err := db.Check(ctx); err != nil {
+	for name, db := range map[string]store.DB{"store": in.raw, "keys": in.rawKeys} {
+		c, ok := db.(store.Checker)
+		if !ok {
+			continue
+		}
+		if err := c.Check(ctx); err != nil {
 			r.Problems = append(r.Problems, fmt.Sprintf("%s: pages of the store are damaged: %v", name, err))
 		}
 	}

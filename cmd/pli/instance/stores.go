@@ -1,0 +1,109 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"pli/store"
+	"pli/store/blob"
+	blobdir "pli/store/blob/dir"
+	"pli/store/bolt"
+	"pli/store/sealed"
+)
+
+// Engines that keep data in the instance's own folder; any other is a URL.
+const (
+	engineBolt = "bolt"
+	engineDir  = "dir"
+)
+
+// openStores opens what is stored: keys apart from records, and blobs.
+func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
+	if err := forbidCoreDumps(); err != nil {
+		return nil, err
+	}
+	dir := in.cfg.Dir
+	master, err := sealed.LoadMaster(filepath.Join(dir, "keys", "master.key"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no instance (no keys/master.key): make one with «pli init»", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if in.rawKeys, err = in.openDB(ctx, "keys", 1); err != nil {
+		return nil, err
+	}
+	if in.keys, err = sealed.OpenKeys(in.rawKeys, master, sealed.KeysConfig{Log: in.deps.Log}); err != nil {
+		return nil, err
+	}
+	if in.raw, err = in.openDB(ctx, "store", in.cfg.StoreShards); err != nil {
+		return nil, err
+	}
+	in.db = sealed.New(in.raw, in.keys, sealed.Config{})
+	in.blobs, err = in.openBlobs(ctx)
+	return master, err
+}
+
+// openDB opens one bare store of the configured engine: a folder of the
+// instance, or a schema of the database.
+func (in *Instance) openDB(_ context.Context, name string, shards int) (store.DB, error) {
+	switch in.cfg.StoreEngine {
+	case engineBolt:
+		return open(bolt.Open(bolt.Config{Dir: filepath.Join(in.cfg.Dir, name), Shards: shards, Log: in.deps.Log}))
+	}
+	return nil, fmt.Errorf("no store engine %q", in.cfg.StoreEngine)
+}
+
+func (in *Instance) openBlobs(_ context.Context) (blob.Store, error) {
+	switch in.cfg.BlobEngine {
+	case engineDir:
+		s, err := blobdir.Open(filepath.Join(in.cfg.Dir, "blobs"), blobdir.Config{Log: in.deps.Log})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	return nil, fmt.Errorf("no blob engine %q", in.cfg.BlobEngine)
+}
+
+// open makes an engine a store.DB, and none of a failure.
+func open[T store.DB](db T, err error) (store.DB, error) {
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+func (in *Instance) closeStores() error {
+	var all []error
+	for _, db := range []store.DB{in.raw, in.rawKeys} {
+		if db != nil {
+			all = append(all, db.Close())
+		}
+	}
+	return errors.Join(all...)
+}
+
+// engine checks the name of an engine: the one that needs no server, or a URL
+// of one of the schemes. The error tells no password.
+func engine(p *string, own string, schemes ...string) func() error {
+	return func() error {
+		if *p == own {
+			return nil
+		}
+		u, err := url.Parse(*p)
+		if err != nil {
+			return fmt.Errorf("is neither %q nor a URL", own)
+		}
+		for _, s := range schemes {
+			if u.Scheme == s && u.Host != "" {
+				return nil
+			}
+		}
+		return fmt.Errorf("is %q; one of: %q, %s://…", u.Redacted(), own, schemes[0])
+	}
+}
