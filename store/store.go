@@ -116,6 +116,23 @@ type Scrubber interface {
 	Scrub(ctx context.Context) error
 }
 
+// Compacter is what an engine offers whose files keep the room of what was
+// deleted. Files tells how much that is, and is cheap. Compact rewrites one
+// file without its free part, by the place that it has in Files, while the
+// store is in use; it returns when the new file is durable in the old one's
+// place. One file at a time is compacted.
+type Compacter interface {
+	Files() []File
+	Compact(ctx context.Context, file int) error
+}
+
+// File is one of the files in which an engine keeps records.
+type File struct {
+	Name  string // within the engine's folder
+	Bytes int64  // on disk
+	Free  int64  // of those, in pages that hold nothing
+}
+
 // Due names a record that has a due time.
 type Due struct {
 	Owner Owner
