@@ -64,6 +64,7 @@ func benchDeliver(b *testing.B, size, goroutines int) {
 
 func BenchmarkDeliver10kB(b *testing.B)  { benchDeliver(b, 10_000, 32) }
 func BenchmarkDeliver200kB(b *testing.B) { benchDeliver(b, 200_000, 32) }
+func BenchmarkDeliver300kB(b *testing.B) { benchDeliver(b, 300_000, 32) }
 func BenchmarkDeliver5MB(b *testing.B)   { benchDeliver(b, 5_000_000, 4) }
 
 // BenchmarkSpool10kB is what a delivery costs before its transaction.

@@ -80,7 +80,8 @@ func (a *Account) blobBody(ctx context.Context, m stored, key keyring.SessionKey
 	if err != nil {
 		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
 	}
-	r, err := key.Reader(b, b.Size())
+	size := keyring.StreamSize(m.Size)
+	r, err := key.Reader(io.NewSectionReader(b, keyring.WrapSize, size), size)
 	if err != nil {
 		b.Close()
 		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)

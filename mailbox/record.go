@@ -136,7 +136,8 @@ type stored struct {
 	Index    []byte  `cbor:"2,keyasint"` // SEIPDv2 packet around the index (CBOR)
 	Size     int64   `cbor:"3,keyasint"` // bytes of the message
 	Blob     blob.ID `cbor:"4,keyasint,omitempty"`
-	BlobSize int64   `cbor:"5,keyasint,omitempty"` // bytes of the sealed body there
+	BlobSize int64   `cbor:"5,keyasint,omitempty"` // bytes of the blob, which whole.go tells the form of
+	Sum      uint32  `cbor:"6,keyasint,omitempty"` // CRC-32C of the blob but for its last four bytes, which are it
 }
 
 // refs counts the entries of a message that was copied.

@@ -27,7 +27,7 @@ type Spool struct {
 	size int64
 	held *[]byte // the message's bytes, until they are more than InlineMax
 
-	blobs   []blob.Writer  // then one blob for each recipient
+	blobs   []*outgoing    // then one blob for each recipient
 	sealing io.WriteCloser // seals into all of them
 
 	index   *message.Index
@@ -99,7 +99,11 @@ func (p *Spool) stream() error {
 		if err != nil {
 			return full(err)
 		}
-		p.blobs, all = append(p.blobs, w), append(all, w)
+		o := &outgoing{Writer: w, id: p.s.newID()}
+		p.blobs, all = append(p.blobs, o), append(all, o)
+		if err := o.begin(p.to[len(p.blobs)-1], p.key); err != nil {
+			return full(err)
+		}
 	}
 	p.sealing = p.key.Writer(io.MultiWriter(all...))
 	_, err := p.sealing.Write(*p.held)
@@ -186,26 +190,30 @@ func (p *Spool) seal(m stored, body []byte) error {
 	return g.Wait()
 }
 
-func (p *Spool) letter(i int, m stored, body []byte) (*Letter, error) {
-	l := &Letter{body: body, size: p.size}
-	var err error
+func (p *Spool) letter(i int, m stored, body []byte) (l *Letter, err error) {
 	if p.blobs != nil {
-		if m.Blob, err = p.blobs[i].Commit(); err != nil {
+		o := p.blobs[i]
+		if err := o.finish(&m); err != nil {
 			return nil, full(err)
 		}
-		l.blob, m.BlobSize = m.Blob, keyring.StreamSize(p.size)
+		l = &Letter{id: o.id, size: p.size, blob: m.Blob}
+	} else {
+		l = &Letter{id: p.s.newID(), size: p.size, body: body}
+		if m.PKESK, err = p.to[i].Wrap(p.key); err != nil {
+			return l, err
+		}
 	}
-	if m.PKESK, err = p.to[i].Wrap(p.key); err != nil {
-		return l, err
-	}
-	if l.record, err = store.Encode(&m); err != nil {
-		return l, err
-	}
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(p.s.cfg.Now().UnixMilli()))
-	copy(l.id[:6], ms[2:])
-	_, err = rand.Read(l.id[6:])
+	l.record, err = store.Encode(&m)
 	return l, err
+}
+
+// newID returns the id of a message that arrives now.
+func (s *Service) newID() (id messageID) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(s.cfg.Now().UnixMilli()))
+	copy(id[:6], ms[2:])
+	rand.Read(id[6:]) // never fails: it ends the program instead
+	return id
 }
 
 // Index returns what was parsed; valid after Close.

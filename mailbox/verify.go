@@ -80,8 +80,16 @@ type checking struct {
 	owner   store.Owner
 	entries map[messageID]uint32 // how many entries each message has
 	sizes   int64
-	blobs   []blob.Info
+	blobs   []namedBlob
 	found   []Problem
+}
+
+// namedBlob is what a message's record says of its blob.
+type namedBlob struct {
+	message messageID
+	id      blob.ID
+	size    int64
+	sum     uint32
 }
 
 // maxProblems is how many problems of one owner Verify tells: more of them say
@@ -190,7 +198,7 @@ func (c *checking) messages() error {
 			c.problem(id.String(), "%d entries, %d counted", n, r.Count)
 		}
 		if m.Blob != "" {
-			c.blobs = append(c.blobs, blob.Info{ID: m.Blob, Size: m.BlobSize})
+			c.blobs = append(c.blobs, namedBlob{id, m.Blob, m.BlobSize, m.Sum})
 		} else if _, err := c.tx.Get(keyOf(partBody, id)); errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 			c.problem(id.String(), "its body: %v", err)
 		} else if err != nil {
@@ -214,18 +222,14 @@ func (c *checking) strays() error {
 	return err
 }
 
-// verifyBlob checks that a blob is there in its size. One that is gone because
-// its message was expunged meanwhile is no problem.
-func (s *Service) verifyBlob(ctx context.Context, c *checking, want blob.Info) error {
-	b, err := s.cfg.Blobs.Open(ctx, want.ID)
+// verifyBlob reads a message's blob once. One that is gone because its message
+// was expunged meanwhile is no problem.
+func (s *Service) verifyBlob(ctx context.Context, c *checking, want namedBlob) error {
+	b, err := s.cfg.Blobs.Open(ctx, want.id)
 	if errors.Is(err, blob.ErrNotFound) {
-		named := false
-		err := s.Blobs(ctx, c.owner, func(id blob.ID, _ int64) error {
-			named = named || id == want.ID
-			return nil
-		})
+		named, err := s.names(ctx, c.owner, want)
 		if named {
-			c.problem("blob "+string(want.ID), "missing")
+			c.problem(want.message.String(), "its blob %s is missing", want.id)
 		}
 		return err
 	}
@@ -233,10 +237,29 @@ func (s *Service) verifyBlob(ctx context.Context, c *checking, want blob.Info) e
 		return err
 	}
 	defer b.Close()
-	if b.Size() != want.Size {
-		c.problem("blob "+string(want.ID), "%d bytes, %d recorded", b.Size(), want.Size)
+	if b.Size() != want.size {
+		c.problem(want.message.String(), "its blob %s has %d bytes, %d recorded", want.id, b.Size(), want.size)
+		return nil
 	}
-	return nil
+	err = checkSum(b, want.sum)
+	if errors.Is(err, store.ErrCorrupt) {
+		c.problem(want.message.String(), "its blob %s is not what was written", want.id)
+		return nil
+	}
+	return err
+}
+
+// names reports whether a message still names its blob.
+func (s *Service) names(ctx context.Context, owner store.Owner, b namedBlob) (named bool, err error) {
+	err = s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
+		m, err := store.Load[stored](tx, keyOf(partStored, b.message))
+		named = err == nil && m.Blob == b.id
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+			return nil
+		}
+		return err
+	})
+	return named, err
 }
 
 // Count returns how many messages an owner's boxes show in all, a message in

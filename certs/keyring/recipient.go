@@ -27,6 +27,9 @@ const (
 	pkeskSize    = pkeskHead + 32 + 1 + wrappedSize
 )
 
+// WrapSize is the length of what Wrap returns, in bytes.
+const WrapSize = int64(pkeskSize)
+
 // Wrap returns the session key as a PKESK packet of 111 bytes that the
 // recipient's Bundle unwraps.
 func (r Recipient) Wrap(k SessionKey) ([]byte, error) {
@@ -60,6 +63,13 @@ func wrappingKey(ephemeral, public, shared *x25519.Key) ([]byte, error) {
 	copy(ikm[32:64], public[:])
 	copy(ikm[64:], shared[:])
 	return hkdf.Key(sha256.New, ikm[:], nil, "OpenPGP X25519", 16)
+}
+
+// WrappedFor returns the fingerprint of the key that a PKESK packet of Wrap's
+// is for (Recipient.Fingerprint): whose it is can be told without any key.
+func WrappedFor(pkesk []byte) (fingerprint [32]byte, err error) {
+	fingerprint, _, _, err = parsePKESK(pkesk)
+	return fingerprint, err
 }
 
 // parsePKESK returns the parts of what Wrap wrote.
