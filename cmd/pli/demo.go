@@ -14,6 +14,7 @@ type demoCmd struct {
 	Ports  string `default:"default" enum:"default,auto" help:"«auto» takes free ports."`
 	Spaces int    `default:"0" help:"So many further holders, all listed in demo.json."`
 	Debug  bool   `help:"Log more."`
+	engines
 }
 
 // Help gives examples.
@@ -26,7 +27,8 @@ outside are dropped as .eml files in DIR/outbox.
 Examples:
   pli demo
   pli demo --dir ./demo --ports auto
-  pli demo --dir /tmp/load --spaces 100`
+  pli demo --dir /tmp/load --spaces 100
+  pli demo --store postgres://pli@localhost/pli --blobs 's3://KEY:SECRET@localhost:9000/pli?tls=off'`
 }
 
 // Run runs the demo until the context ends.
@@ -45,7 +47,7 @@ func (c *demoCmd) Run(a *app) error {
 		dir = tmp
 	}
 	started := time.Now()
-	d, err := demo.Start(a.ctx, demo.Options{Dir: dir, AutoPorts: c.Ports == "auto", Spaces: c.Spaces,
+	d, err := demo.Start(a.ctx, demo.Options{Dir: dir, AutoPorts: c.Ports == "auto", Spaces: c.Spaces, Store: c.Store, Blobs: c.Blobs,
 		Now: time.Now, Log: a.logger(level), Progress: func(s string) { fmt.Fprintln(a.stderr, s) }})
 	if err != nil {
 		return err

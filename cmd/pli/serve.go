@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,8 +40,12 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "Pli serves %s: portal https://%s\n", cfg.Name, in.Addrs().Web)
-	<-a.ctx.Done()
-	return in.Close()
+	select {
+	case <-a.ctx.Done():
+		return in.Close()
+	case <-in.Lost():
+		return errors.Join(errors.New("another instance serves the store now"), in.Close())
+	}
 }
 
 type initCmd struct {
@@ -49,6 +54,13 @@ type initCmd struct {
 	PatientDomain string   `default:"patient.pli.test" help:"Domain of the holders' addresses."`
 	LocalDomain   []string `default:"medecin.pli.test" help:"Domains of the members' addresses."`
 	DevCA         bool     `name:"dev-ca" help:"Also make a development authority and a server certificate."`
+	engines
+}
+
+// engines are the flags of whatever makes an instance.
+type engines struct {
+	Store string `placeholder:"URL" help:"PostgreSQL database for the records (postgres://USER@HOST/DATABASE), instead of files."`
+	Blobs string `placeholder:"URL" help:"S3 bucket for what is large (s3://ACCESS:SECRET@HOST/BUCKET), instead of files."`
 }
 
 // Help gives examples.
@@ -58,6 +70,7 @@ keys/master.key apart from the data: without it nothing can be read again.
 
 Examples:
   pli init --dir /srv/pli --name mss.example.org --patient-domain patient.example.org
+  pli init --dir /srv/pli --store postgres://pli@db/pli --blobs s3://KEY:SECRET@s3.example.org/pli
   pli init --dir ./try --dev-ca && pli serve --config ./try/pli.toml`
 }
 
@@ -65,6 +78,7 @@ Examples:
 func (c *initCmd) Run(a *app) error {
 	cfg := instance.DefaultConfig()
 	cfg.Name, cfg.PatientDomain, cfg.LocalDomains = c.Name, c.PatientDomain, c.LocalDomain
+	cfg.UseEngines(c.Store, c.Blobs)
 	if err := instance.Init(a.ctx, c.Dir, cfg, c.DevCA, time.Now); err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	Progress  func(string)           // told of long work; may be nil
 	Configure func(*instance.Config) // last word on the configuration; may be nil
 	NoReport  bool                   // deliver no first laboratory report
+	Store     string                 // engine of a new demo's records; "" the embedded one
+	Blobs     string                 // the same of its blobs
 }
 
 // Demo is a running demo.
@@ -136,6 +138,7 @@ func (d *Demo) prepare(ctx context.Context, o Options) error {
 	cfg := instance.DefaultConfig()
 	cfg.Name, cfg.TestIdentities = "mss.pli.test", true
 	cfg.PatientDomain, cfg.LocalDomains = patientDomain, []string{proDomain, labDomain}
+	cfg.UseEngines(o.Store, o.Blobs)
 	// A demo makes many sign-ins at its start, so each costs what the least
 	// advice for argon2id allows (19 MiB, two passes) and not the default.
 	cfg.Argon.Memory, cfg.Argon.Passes, cfg.Argon.Threads = 19*1024, 2, 1

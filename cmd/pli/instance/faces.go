@@ -45,6 +45,9 @@ func (in *Instance) Start() error {
 	in.work(ctx, "outbox", in.outbox.Run)
 	in.work(ctx, "sign-in", in.signin.Run)
 	in.work(ctx, "heap", in.tendHeap)
+	if in.lease != nil {
+		in.work(ctx, "lease", in.lease.keep)
+	}
 	for _, open := range []func(*tls.Config) error{in.startSMTP, in.startIMAP, in.startWeb, in.startMetrics, in.startOperations} {
 		if err := open(conf); err != nil {
 			return err
@@ -52,6 +55,15 @@ func (in *Instance) Start() error {
 	}
 	in.metrics.ready.Store(true)
 	return nil
+}
+
+// Lost is closed when another instance has taken over the store: this one must
+// stop. It is nil where that cannot happen.
+func (in *Instance) Lost() <-chan struct{} {
+	if in.lease == nil {
+		return nil
+	}
+	return in.lease.lost
 }
 
 func (in *Instance) stopFaces() error {

@@ -43,6 +43,7 @@ type Instance struct {
 	db           store.DB // sealed
 	keys         *sealed.Keys
 	blobs        blob.Store
+	lease        *lease // nil where the engine has a lock of its own
 
 	spaces    *space.Service
 	signin    *signin.Service

@@ -21,6 +21,16 @@ const (
 	engineDir  = "dir"
 )
 
+// UseEngines names the engines of records and of blobs; "" leaves one as it is.
+func (c *Config) UseEngines(store, blobs string) {
+	if store != "" {
+		c.StoreEngine = store
+	}
+	if blobs != "" {
+		c.BlobEngine = blobs
+	}
+}
+
 // openStores opens what is stored: keys apart from records, and blobs.
 func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 	if err := forbidCoreDumps(); err != nil {
@@ -44,6 +54,11 @@ func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 		return nil, err
 	}
 	in.db = sealed.New(in.raw, in.keys, sealed.Config{})
+	if in.cfg.StoreEngine != engineBolt {
+		if in.lease, err = takeLease(ctx, in.db, dir, leaseLife, in.deps.Log); err != nil {
+			return nil, err
+		}
+	}
 	in.blobs, err = in.openBlobs(ctx)
 	return master, err
 }
@@ -80,6 +95,9 @@ func open[T store.DB](db T, err error) (store.DB, error) {
 
 func (in *Instance) closeStores() error {
 	var all []error
+	if in.lease != nil {
+		all = append(all, in.lease.release())
+	}
 	for _, db := range []store.DB{in.raw, in.rawKeys} {
 		if db != nil {
 			all = append(all, db.Close())
