@@ -65,10 +65,33 @@ func callHere(ctx context.Context, cfg *Config, name string, body []byte) ([]byt
 	return json.Marshal(v)
 }
 
+// answer is one JSON value of what the socket says to an operation: how far it
+// is, any number of times, then what it returned or why it failed.
+type answer struct {
+	Progress string          `json:"progress,omitempty"`
+	Reply    json.RawMessage `json:"reply,omitempty"`
+	Failure  *failure        `json:"failure,omitempty"`
+}
+
 // failure is an operation's error as it crosses the socket.
 type failure struct {
 	Kind errs.Kind `json:"kind"`
 	Text string    `json:"text"`
+}
+
+// Watch returns a context whose operations tell fn how far they are, one call
+// after another.
+func Watch(ctx context.Context, fn func(text string)) context.Context {
+	return context.WithValue(ctx, watcher{}, fn)
+}
+
+type watcher struct{}
+
+// tell tells whoever watches an operation how far it is.
+func tell(ctx context.Context, text string) {
+	if fn, ok := ctx.Value(watcher{}).(func(string)); ok {
+		fn(text)
+	}
 }
 
 func callSocket(ctx context.Context, dir, name string, body []byte) ([]byte, error) {
@@ -94,43 +117,50 @@ func callSocket(ctx context.Context, dir, name string, body []byte) ([]byte, err
 		return nil, err
 	}
 	defer resp.Body.Close()
-	reply, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		var f failure
-		if json.Unmarshal(reply, &f) != nil || f.Text == "" {
-			return nil, fmt.Errorf("the running instance answered %s", resp.Status)
+	for d := json.NewDecoder(resp.Body); ; {
+		var a answer
+		if err := d.Decode(&a); err != nil {
+			return nil, fmt.Errorf("the running instance ended before it answered: %w", err)
 		}
-		return nil, errs.New(f.Kind, "%s", f.Text)
+		switch {
+		case a.Failure != nil:
+			return nil, errs.New(a.Failure.Kind, "%s", a.Failure.Text)
+		case a.Reply != nil:
+			return a.Reply, nil
+		}
+		tell(ctx, a.Progress)
 	}
-	return reply, nil
 }
 
 // serveOperations answers on the socket. The operator sees whole errors: the
 // socket is theirs alone.
 func (in *Instance) serveOperations(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	fail := func(status int, err error) {
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(failure{errs.KindOf(err), err.Error()})
+	say := func(a answer) {
+		json.NewEncoder(w).Encode(a)
+		http.NewResponseController(w).Flush()
 	}
-	if r.Method != http.MethodPost {
-		fail(http.StatusMethodNotAllowed, errs.New(errs.Invalid, "operations are POSTed"))
+	reply, err := in.serveOperation(Watch(r.Context(), func(text string) { say(answer{Progress: text}) }), w, r)
+	if err != nil {
+		say(answer{Failure: &failure{errs.KindOf(err), err.Error()}})
 		return
+	}
+	say(answer{Reply: reply})
+}
+
+func (in *Instance) serveOperation(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		return nil, errs.New(errs.Invalid, "operations are POSTed")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOperation))
 	if err != nil {
-		fail(http.StatusRequestEntityTooLarge, errs.New(errs.TooLarge, "an operation takes at most %d bytes", maxOperation))
-		return
+		return nil, errs.New(errs.TooLarge, "an operation takes at most %d bytes", maxOperation)
 	}
-	v, err := in.operate(r.Context(), r.URL.Path[1:], body)
+	v, err := in.operate(ctx, r.URL.Path[1:], body)
 	if err != nil {
-		fail(http.StatusUnprocessableEntity, err)
-		return
+		return nil, err
 	}
-	json.NewEncoder(w).Encode(v)
+	return json.Marshal(v)
 }
 
 // listenOperations opens the socket, after removing one that a crash left: the
