@@ -133,6 +133,13 @@ type File struct {
 	Free  int64  // of those, in pages that hold nothing
 }
 
+// DueScanner is what an engine's Tx offers to a backup: ScanDue is Scan over
+// records as they lie, each with the time at which it is due (the zero time:
+// never). fn must not write.
+type DueScanner interface {
+	ScanDue(from, to []byte, fn func(key, value []byte, due time.Time) error) error
+}
+
 // Due names a record that has a due time.
 type Due struct {
 	Owner Owner

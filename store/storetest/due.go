@@ -166,3 +166,52 @@ func listOwners(t *testing.T, db store.DB) {
 		t.Errorf("none asked for: %q", got)
 	}
 }
+
+// dueScan tells each record with its due time, where the engine offers it
+// (store.DueScanner; an engine says so with an assertion of its own).
+func dueScan(t *testing.T, db store.DB) {
+	put(t, db, alice, "a", "never")
+	putDue(t, db, alice, "b", 10, noon)
+	putDue(t, db, alice, "c", 5000, noon.Add(1500*time.Millisecond))
+	putDue(t, db, alice, "d", 10, time.UnixMilli(0))
+	putDue(t, db, alice, "e", 10, noon)
+	put(t, db, alice, "e", "no more")
+	putDue(t, db, "s/alicf", "a", 10, noon)
+	var got []string
+	view(t, db, alice, func(tx store.Tx) error {
+		s, ok := tx.(store.DueScanner)
+		if !ok {
+			t.Skip("the engine does not offer it")
+		}
+		scan := func(from, to string, until int) (list []string) {
+			var end []byte
+			if to != "" {
+				end = []byte(to)
+			}
+			err := s.ScanDue([]byte(from), end, func(key, value []byte, due time.Time) error {
+				at := "never"
+				if !due.IsZero() {
+					at = fmt.Sprint(due.UnixMilli())
+				}
+				if list = append(list, fmt.Sprintf("%s %d %s", key, len(value), at)); len(list) == until {
+					return store.Stop
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("ScanDue: %v", err)
+			}
+			return list
+		}
+		got = append(scan("", "", 0), "|")
+		got = append(append(got, scan("b", "d", 0)...), "|")
+		got = append(got, scan("", "", 1)...)
+		return nil
+	})
+	n := noon.UnixMilli()
+	expected := []string{"a 5 never", fmt.Sprintf("b 10 %d", n), fmt.Sprintf("c 5000 %d", n+1500), "d 10 0", "e 7 never", "|",
+		fmt.Sprintf("b 10 %d", n), fmt.Sprintf("c 5000 %d", n+1500), "|", "a 5 never"}
+	if !slices.Equal(got, expected) {
+		t.Errorf("scanned %q, want %q", got, expected)
+	}
+}

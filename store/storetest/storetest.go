@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t testing.TB) store.DB) {
 		{"due times are rolled back", dueRollback},
 		{"due times are rolled back, in company", crowded(dueRollback)},
 		{"due returns the earliest", dueEarliest},
+		{"due times are scanned", dueScan},
 		{"list of owners", listOwners},
 		{"after commit", afterCommit},
 		{"after commit keeps the order", afterCommitOrder},
