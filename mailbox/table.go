@@ -3,8 +3,6 @@ package mailbox
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"math"
 	"slices"
 	"sync"
 
@@ -166,32 +164,19 @@ func (s *Service) load(ctx context.Context, owner store.Owner, id boxID) (*loade
 // scanEntries calls fn for each entry of a box by ascending UID. Damaged ones
 // are left out.
 func scanEntries(tx store.Tx, id boxID, fn func(row) error) error {
-	next, end := UID(0), store.After(keyEntries(id))
-	for {
-		err := tx.Scan(keyEntry(id, next), end, func(k, v []byte) error {
-			next = uidOf(k) + 1
-			var e entry
-			if err := store.Decode(v, &e); err != nil {
-				return nil
-			}
-			return fn(e.row(uidOf(k)))
-		})
-		if !errors.Is(err, store.ErrCorrupt) {
-			return err
+	return scanAllEntries(tx, id, fn, func(UID) error { return nil })
+}
+
+// scanAllEntries is scanEntries that tells of damaged ones too, in their place.
+func scanAllEntries(tx store.Tx, id boxID, fn func(row) error, bad func(UID) error) error {
+	from := keyEntries(id)
+	return store.ScanAround(tx, from, store.After(from), func(k, v []byte) error {
+		var e entry
+		if err := store.Decode(v, &e); err != nil || len(e.ID) != len(messageID{}) {
+			return bad(uidOf(k))
 		}
-		// The record after next does not open. Its key is not told: look for it.
-		for ; ; next++ {
-			if _, err := tx.Get(keyEntry(id, next)); err == nil {
-				return store.ErrCorrupt // not the entries are at fault
-			} else if errors.Is(err, store.ErrCorrupt) {
-				next++
-				break
-			}
-			if next == math.MaxUint32 {
-				return store.ErrCorrupt
-			}
-		}
-	}
+		return fn(e.row(uidOf(k)))
+	}, func(d *store.Damage) error { return bad(uidOf(d.Key)) })
 }
 
 // uidOf returns the UID that ends an entry's key.

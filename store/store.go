@@ -51,7 +51,8 @@ var (
 	// restarting, or out of reach. Nothing was written, but where Update says
 	// that the outcome is unknown.
 	ErrUnavailable error = pause("store: not available at present")
-	// ErrCorrupt is returned for a record whose seal does not open.
+	// ErrCorrupt is returned for a record whose seal does not open, where its
+	// key is known as a *Damage.
 	ErrCorrupt = errors.New("store: damaged record")
 	// Stop, returned by the function given to Scan, ends it without an error.
 	Stop = errors.New("store: stop")

@@ -70,11 +70,11 @@ func (t *tx) ScanBack(from, to []byte, fn func(key, value []byte) error) error {
 
 // visit calls fn for one record and says whether the scan ends there.
 func (t *tx) visit(k, raw []byte, fn func(key, value []byte) error) (stop bool, err error) {
+	key := k[len(t.owner)+1:]
 	v, err := t.value(raw)
 	if err != nil {
-		return true, err
+		return true, &store.Damage{Owner: t.owner, Key: bytes.Clone(key), Why: err.Error()}
 	}
-	key := k[len(t.owner)+1:]
 	switch err := fn(key[:len(key):len(key)], v); {
 	case err == nil:
 		if t.closed {

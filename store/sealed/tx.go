@@ -1,9 +1,9 @@
 package sealed
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -135,8 +135,7 @@ func (t *tx) open(key, sealed []byte) ([]byte, error) {
 }
 
 func (t *tx) corrupt(key []byte, why string) error {
-	sum := sha256.Sum256(key)
-	return fmt.Errorf("%w: %s, record %x: %s", store.ErrCorrupt, t.Owner(), sum[:8], why)
+	return &store.Damage{Owner: t.Owner(), Key: bytes.Clone(key), Why: why}
 }
 
 func (t *tx) Get(key []byte) ([]byte, error) {
