@@ -27,6 +27,7 @@ type cli struct {
 	Member memberCmd `cmd:"" help:"Members (professionals, establishments) and their mailboxes."`
 	Domain domainCmd `cmd:"" help:"Domains of the trusted space and their operators' certificates."`
 	Verify verifyCmd `cmd:"" help:"Check everything that is stored: records, seals, bodies, traces."`
+	Keep   keepCmd   `cmd:"" help:"House-keeping: orphan blobs, free room in files, and how the stores are."`
 }
 
 // app is what every verb is handed.

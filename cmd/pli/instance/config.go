@@ -51,6 +51,14 @@ type Config struct {
 	Argon          keyring.Params
 	ConnsPerSource int
 	WebURL         string // where people reach the portal; "": where it listens
+
+	Keep struct { // house-keeping
+		SweepEvery, CompactEvery time.Duration // 0 is never
+		SweepGrace               time.Duration // a younger blob may have its record still to come
+		SweepShare               float64       // of all blobs: if more are unnamed, something else is wrong
+		CompactFree              float64       // share of a file that is free before it is compacted
+		CompactLeast             int64         // and so many bytes of it
+	}
 }
 
 // setting is one line of the configuration file: where it is kept, what it
@@ -100,6 +108,12 @@ func (c *Config) settings() []setting {
 		{"limits.repeat_days", &c.RepeatDays, "days for which a repeated message adds nothing", atLeast(&c.RepeatDays, 1)},
 		{"limits.repeat_without_id", &c.RepeatNoID, "for how long it adds nothing if it came without a Message-ID", atLeast(&c.RepeatNoID, 1)},
 		{"limits.connections_per_source", &c.ConnsPerSource, "connections of one address to one port", atLeast(&c.ConnsPerSource, 1)},
+		{"keep.sweep_every", &c.Keep.SweepEvery, "how often blobs that no record names are removed; \"0s\" is never", neverOr(&c.Keep.SweepEvery, leastEvery)},
+		{"keep.sweep_grace", &c.Keep.SweepGrace, "a blob younger than this is left: its record may be still to come; at least 1h", atLeast(&c.Keep.SweepGrace, leastGrace)},
+		{"keep.sweep_share", &c.Keep.SweepShare, "if more than this share of all blobs is named by no record, none is removed", share(&c.Keep.SweepShare)},
+		{"keep.compact_every", &c.Keep.CompactEvery, "how often the bolt engine's files are looked at for free room; \"0s\" is never", neverOr(&c.Keep.CompactEvery, leastEvery)},
+		{"keep.compact_free", &c.Keep.CompactFree, "a file is compacted when more than this share of it is free", share(&c.Keep.CompactFree)},
+		{"keep.compact_least", &c.Keep.CompactLeast, "and at least so many bytes are free", atLeast(&c.Keep.CompactLeast, 1)},
 		{"signin.session_idle", &c.SessionIdle, "a portal session ends after this long without a request", atLeast(&c.SessionIdle, 1)},
 		{"signin.session_life", &c.SessionLife, "a portal session ends after this long", atLeast(&c.SessionLife, 1)},
 		{"signin.code_life", &c.CodeLife, "a one-time code is good for this long", atLeast(&c.CodeLife, 1)},
@@ -123,6 +137,9 @@ func DefaultConfig() *Config {
 		SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour, CodeLife: 10 * time.Minute, CodeTries: 5,
 		Argon: keyring.DefaultParams(),
 	}
+	k := &c.Keep
+	k.SweepEvery, k.SweepGrace, k.SweepShare = 24*time.Hour, 24*time.Hour, 0.2
+	k.CompactEvery, k.CompactFree, k.CompactLeast = 24*time.Hour, 0.5, 64<<20
 	l := &c.Listen
 	l.Web, l.MX, l.Submissions, l.Submission = "127.0.0.1:8443", "127.0.0.1:2525", "127.0.0.1:2465", "127.0.0.1:2587"
 	l.IMAPS, l.IMAP, l.Metrics = "127.0.0.1:2993", "127.0.0.1:2143", "127.0.0.1:9464"

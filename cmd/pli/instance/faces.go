@@ -45,6 +45,7 @@ func (in *Instance) Start() error {
 	in.work(ctx, "outbox", in.outbox.Run)
 	in.work(ctx, "sign-in", in.signin.Run)
 	in.work(ctx, "heap", in.tendHeap)
+	in.startKeep(ctx)
 	if in.lease != nil {
 		in.work(ctx, "lease", in.lease.keep)
 	}

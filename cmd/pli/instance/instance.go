@@ -55,6 +55,7 @@ type Instance struct {
 	hub       *notify.Hub
 	outbox    *notify.Outbox
 	metrics   *metrics
+	keeping   keeping
 
 	addrs  Addrs
 	faces  []face
@@ -68,6 +69,9 @@ type Instance struct {
 func Open(ctx context.Context, cfg *Config, deps Deps) (*Instance, error) {
 	in := &Instance{cfg: cfg, deps: deps, hub: notify.NewHub(), metrics: newMetrics()}
 	master, err := in.openStores(ctx)
+	if err == nil {
+		_, err = openFormat(ctx, in.db, Format)
+	}
 	if err == nil {
 		err = in.openRooms(ctx, master)
 	}

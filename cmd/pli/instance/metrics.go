@@ -24,6 +24,8 @@ type metrics struct {
 	conns    *prometheus.CounterVec
 	open     *prometheus.GaugeVec
 	notices  *prometheus.CounterVec
+	sweep    sweepMetrics
+	compact  compactMetrics
 }
 
 func newMetrics() *metrics {
@@ -32,8 +34,12 @@ func newMetrics() *metrics {
 		conns:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pli_connections_total", Help: "Connections accepted, by door."}, []string{"door"}),
 		open:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pli_connections_open", Help: "Connections open now, by door."}, []string{"door"}),
 		notices:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pli_notices_total", Help: "Notices to people, by kind and outcome."}, []string{"kind", "outcome"}),
+		sweep:    newSweepMetrics(),
+		compact:  newCompactMetrics(),
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.conns, m.open, m.notices)
+	m.registry.MustRegister(m.sweep.all()...)
+	m.registry.MustRegister(m.compact.all()...)
 	return m
 }
 

@@ -32,6 +32,9 @@ func (in *Instance) operate(ctx context.Context, name string, body []byte) (any,
 		"domain.add":     decoded(in.AddDomain),
 		"domain.list":    decoded(in.ListDomains),
 		"verify":         decoded(in.Verify),
+		"keep.status":    decoded(in.KeepStatus),
+		"keep.sweep":     decoded(in.Sweep),
+		"keep.compact":   decoded(in.Compact),
 	}[name]
 	if !ok {
 		return nil, errs.New(errs.Invalid, "no operation %q", name)
