@@ -23,9 +23,25 @@ func Main(m *testing.M) {
 }
 
 var (
-	mu    sync.Mutex
-	stops []func()
+	mu      sync.Mutex
+	stops   []func()
+	folders []string
 )
+
+// keepsIn notes in which folder a shared server keeps what it is given.
+func keepsIn(dir string) {
+	mu.Lock()
+	defer mu.Unlock()
+	folders = append(folders, dir)
+}
+
+// Folders returns the folders in which the shared servers that have been
+// started keep what they are given.
+func Folders() []string {
+	mu.Lock()
+	defer mu.Unlock()
+	return append([]string(nil), folders...)
+}
 
 // atEnd has StopAll call stop; the last given is called first.
 func atEnd(stop func()) {

@@ -23,7 +23,8 @@ type Child struct {
 // StartChild runs `pli demo --ports auto` in dir and waits until it is ready.
 func StartChild(t testing.TB, dir string, args ...string) *Child {
 	t.Helper()
-	cmd := exec.Command(Pli(t), append([]string{"demo", "--dir", dir, "--ports", "auto"}, args...)...)
+	args = append([]string{"demo", "--dir", dir, "--ports", "auto"}, append(args, newStores(t, dir)...)...)
+	cmd := exec.Command(Pli(t), args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func TestEveryFaultOfTheConfigurationIsTold(t *testing.T) {
 func TestOperatorsVerbs(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "instance")
-	if out, code := pli(t, "init", "--dir", dir, "--dev-ca", "--local-domain", "medecin.pli.test"); code != 0 {
+	if out, code := pli(t, append([]string{"init", "--dir", dir, "--dev-ca", "--local-domain", "medecin.pli.test"}, testenv.Stores(t)...)...); code != 0 {
 		t.Fatalf("init: %s", out)
 	}
 	if out, code := pli(t, "init", "--dir", dir); code != 1 || !strings.Contains(out, "not empty") {

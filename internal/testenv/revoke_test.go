@@ -88,7 +88,7 @@ func TestThePortalsConnectionsAreBounded(t *testing.T) {
 func TestPasswordsByFile(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "instance")
-	if out, code := pli(t, "init", "--dir", dir, "--dev-ca", "--local-domain", "medecin.pli.test"); code != 0 {
+	if out, code := pli(t, append([]string{"init", "--dir", dir, "--dev-ca", "--local-domain", "medecin.pli.test"}, testenv.Stores(t)...)...); code != 0 {
 		t.Fatalf("init: %s", out)
 	}
 	config, file := filepath.Join(dir, "pli.toml"), filepath.Join(t.TempDir(), "password")

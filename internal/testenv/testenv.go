@@ -59,6 +59,7 @@ func Start(t testing.TB, options ...func(*demo.Options)) *Env {
 	clock := new(Clock)
 	o := demo.Options{Dir: filepath.Join(t.TempDir(), "demo"), AutoPorts: true, NoReport: true, Now: clock.Now,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	stores(t, &o)
 	for _, f := range options {
 		f(&o)
 	}
