@@ -98,6 +98,7 @@ func TestImportsGoDownwardsOnly(t *testing.T) {
 // protocols stay behind their seams.
 var outer = map[string][]string{
 	"go.etcd.io/bbolt":                    {"store/bolt"},
+	"github.com/minio/minio-go":           {"store/blob/s3"},
 	"github.com/emersion/go-imap":         {"mailbox/imapd"},
 	"github.com/emersion/go-smtp":         {"mss/smtpd", "cmd/pli/demo"},
 	"github.com/ProtonMail/go-crypto":     {"certs/keyring"},
