@@ -89,7 +89,7 @@ func (s *sweep) run() error {
 	s.report = SweepReport{Started: s.in.deps.Now().UTC(), DryRun: s.args.DryRun}
 	s.told.begin()
 	err := s.find()
-	if err == nil && s.report.Stopped == "" && !s.args.DryRun {
+	if err == nil && !s.args.DryRun {
 		err = s.remove()
 	}
 	if s.ctx.Err() != nil {
@@ -113,19 +113,21 @@ func (s *sweep) run() error {
 
 // find looks twice for the name of every blob that is old enough.
 func (s *sweep) find() error {
-	if err := s.firstLook(); err != nil || len(s.found) == 0 {
+	if err := s.firstLook(); err != nil {
 		return err
 	}
-	if most := s.in.cfg.Keep.SweepShare * float64(s.report.Blobs); !s.args.Many && s.report.Unnamed > sweepFew && float64(s.report.Unnamed) > most {
-		s.report.Stopped = fmt.Sprintf("%d of %d blobs are named by no record, more than keep.sweep_share allows: nothing is removed. "+
-			"Do these records belong to these blobs? If they do, «pli keep sweep --many» removes them", s.report.Unnamed, s.report.Blobs)
-		return nil
+	if s.tooMany() && !s.args.Many {
+		return fmt.Errorf("%d of %d blobs are named by no record, more than keep.sweep_share allows, so nothing is removed: "+
+			"do these records belong to these blobs? If they do, «pli keep sweep --many» removes them", s.report.Unnamed, s.report.Blobs)
 	}
-	if err := s.look(s.found); err != nil {
-		return err
-	}
-	s.found = slices.DeleteFunc(s.found, func(c candidate) bool { return c.named })
-	return nil
+	return s.secondLook()
+}
+
+// tooMany reports whether so many blobs are unnamed that something else is
+// wrong: the records of another day, or of another instance.
+func (s *sweep) tooMany() bool {
+	n := s.report.Unnamed
+	return n > sweepFew && float64(n) > s.in.cfg.Keep.SweepShare*float64(s.report.Blobs)
 }
 
 // firstLook looks for the name of every blob that is old enough, so many at
@@ -147,6 +149,15 @@ func (s *sweep) firstLook() error {
 		}
 		after = last
 	}
+}
+
+// secondLook drops those that have been named since.
+func (s *sweep) secondLook() error {
+	if err := s.look(s.found); err != nil {
+		return err
+	}
+	s.found = slices.DeleteFunc(s.found, func(c candidate) bool { return c.named })
+	return nil
 }
 
 func (s *sweep) unnamed(c candidate) {
