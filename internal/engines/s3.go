@@ -51,6 +51,7 @@ func S3(t testing.TB) string {
 			shared.err = err
 			return
 		}
+		keepsIn(dir)
 		atEnd(func() { os.RemoveAll(dir) })
 		shared.gateway = newGateway(program, dir)
 		shared.err = shared.gateway.start()

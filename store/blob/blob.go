@@ -7,13 +7,23 @@ package blob
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io"
+	"syscall"
 	"time"
 )
 
 // ID names a stored blob: 32 lower-case hexadecimal digits, random.
 type ID string
+
+// NewID returns an ID that no blob has.
+func NewID() ID {
+	var b [16]byte
+	rand.Read(b[:])
+	return ID(hex.EncodeToString(b[:]))
+}
 
 // Valid reports whether id has the form of an ID.
 func (id ID) Valid() bool {
@@ -39,6 +49,12 @@ var (
 	ErrUnavailable error = pause("blob: not available at present")
 )
 
+// NoSpace reports whether an error of the system says that there is no room for
+// a file's bytes.
+func NoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
 // pause is a failure that passes by itself.
 type pause string
 
@@ -47,7 +63,9 @@ func (p pause) Error() string { return string(p) }
 // Temporary reports that the same request may succeed later.
 func (pause) Temporary() bool { return true }
 
-// Store keeps blobs. All methods may run at once.
+// Store keeps blobs. All methods may run at once. The context of Create,
+// CreateAs and Open has to last as long as the Writer or Reader: it may bound
+// what they do too.
 type Store interface {
 	// Create begins a blob. Its bytes can be read by nobody before Commit.
 	Create(ctx context.Context) (Writer, error)

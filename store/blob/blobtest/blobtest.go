@@ -27,6 +27,9 @@ func Run(t *testing.T, open func(t testing.TB) blob.Store) {
 		{"random access", randomAccess},
 		{"not there", notThere},
 		{"an ID that is given", givenID},
+		{"an ID that many want", contested},
+		{"empty", empty},
+		{"large", large},
 		{"delete", deleteBlob},
 		{"list in order", list},
 		{"many at once", many},
@@ -219,6 +222,101 @@ func givenID(t *testing.T, s blob.Store) {
 	if n := len(all(t, s, 10)); n != 1 {
 		t.Errorf("%d blobs, want 1", n)
 	}
+}
+
+// contested: of many who write one ID at once, one is told that it has, and
+// its bytes are there whole.
+func contested(t *testing.T, s blob.Store) {
+	for round := range 5 {
+		id := blob.NewID()
+		var won []uint64
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for g := range uint64(8) {
+			w, err := s.CreateAs(background, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(content(g, 70_000+int(g))); err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() {
+				<-start
+				_, err := w.Commit()
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					won = append(won, g)
+				} else if !errors.Is(err, blob.ErrExists) {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if len(won) != 1 {
+			t.Fatalf("round %d: %d of 8 were told that they have it", round, len(won))
+		}
+		want(t, s, id, content(won[0], 70_000+int(won[0])))
+	}
+}
+
+// empty: a blob of no bytes is a blob.
+func empty(t *testing.T, s blob.Store) {
+	id := put(t, s, nil)
+	r, err := s.Open(background, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.ReadAt(make([]byte, 10), 0); n != 0 || err != io.EOF {
+		t.Errorf("ReadAt: %d, %v", n, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if found := all(t, s, 10); len(found) != 1 || found[0].ID != id || found[0].Size != 0 {
+		t.Errorf("%+v", found)
+	}
+	if err := s.Delete(background, id); err != nil {
+		t.Error(err)
+	}
+	wantNone(t, s, id)
+}
+
+// large: one of 20 MB is read in order, in pieces of several lengths, and from
+// its end.
+func large(t *testing.T, s blob.Store) {
+	b := content(1, 20_000_000)
+	id := put(t, s, b)
+	r, err := s.Open(background, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, piece := range []int{4 << 10, 64 << 10, 1 << 20, 7_000_001} {
+		got, err := io.ReadAll(&pieces{io.NewSectionReader(r, 0, r.Size()), piece})
+		if err != nil || !bytes.Equal(got, b) {
+			t.Errorf("in pieces of %d: %d bytes, %v", piece, len(got), err)
+		}
+	}
+	tail := make([]byte, 100_000)
+	if n, err := r.ReadAt(tail, r.Size()-50_000); n != 50_000 || err != io.EOF || !bytes.Equal(tail[:n], b[len(b)-50_000:]) {
+		t.Errorf("from the end: %d, %v", n, err)
+	}
+}
+
+// pieces reads at most n bytes at once.
+type pieces struct {
+	r io.Reader
+	n int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(b) > p.n {
+		b = b[:p.n]
+	}
+	return p.r.Read(b)
 }
 
 func randomAccess(t *testing.T, s blob.Store) {

@@ -8,8 +8,6 @@ package dir
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"pli/store/blob"
 )
@@ -80,8 +77,8 @@ func (s *Store) Create(ctx context.Context) (blob.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	id := randomName()
-	return s.create(blob.ID(id), id, false)
+	id := blob.NewID()
+	return s.create(id, string(id), false)
 }
 
 // CreateAs begins a blob that has its ID.
@@ -92,13 +89,7 @@ func (s *Store) CreateAs(ctx context.Context, id blob.ID) (blob.Writer, error) {
 	if !id.Valid() {
 		return nil, fmt.Errorf("dir: %q has not the form of a blob's ID", id)
 	}
-	return s.create(id, randomName(), true)
-}
-
-func randomName() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+	return s.create(id, string(blob.NewID()), true)
 }
 
 func (s *Store) create(id blob.ID, name string, known bool) (blob.Writer, error) {
@@ -283,7 +274,7 @@ func asBlobError(err error) error {
 		return err
 	case errors.Is(err, os.ErrNotExist):
 		return blob.ErrNotFound
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+	case blob.NoSpace(err):
 		return fmt.Errorf("%w: %v", blob.ErrFull, err)
 	}
 	return fmt.Errorf("dir: %w", err)

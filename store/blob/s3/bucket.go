@@ -19,9 +19,7 @@ package s3
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -307,11 +305,4 @@ func (b *Bucket) abortUpload(ctx context.Context, key, id string) error {
 		}
 		return err
 	})
-}
-
-// randomMark returns 32 hexadecimal digits that nobody has used before.
-func randomMark() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }

@@ -57,7 +57,7 @@ func (b *Bucket) retry(ctx context.Context, what string, try func() error) error
 }
 
 // explained are the failures that have their name already.
-var explained = []error{ErrDamaged, errPrecondition, blob.ErrNotFound, blob.ErrExists, blob.ErrUnavailable, blob.ErrFull}
+var explained = []error{ErrDamaged, errPrecondition, errRange, blob.ErrNotFound, blob.ErrExists, blob.ErrUnavailable, blob.ErrFull}
 
 // explain gives a failure the name that package blob has for it.
 func (b *Bucket) explain(ctx context.Context, what string, err error) error {
@@ -78,8 +78,12 @@ func (b *Bucket) explain(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("s3: %s: the server says %s (%d): %s%s", what, answer.Code, answer.StatusCode, answer.Message, advice[answer.Code])
 }
 
-// errPrecondition: there is an object where none may be, or another.
-var errPrecondition = errors.New("s3: a precondition does not hold")
+var (
+	// errPrecondition: there is an object where none may be, or another.
+	errPrecondition = errors.New("s3: a precondition does not hold")
+	// errRange: the object ends before the range, as an empty one always does.
+	errRange = errors.New("s3: the range lies beyond the object's end")
+)
 
 // kindOf returns nil for what neither time nor a smaller store mends. That a
 // thing is missing has to be said in so many words: a bucket or a user that is
@@ -99,6 +103,8 @@ func kindOf(answer minio.ErrorResponse) error {
 		return blob.ErrFull
 	case status == statusPrecondition:
 		return errPrecondition
+	case status == statusRange:
+		return errRange
 	case status == statusTimeout, status == statusTooMany, status == statusConflict, status >= statusInternal && status != statusUnknown:
 		return blob.ErrUnavailable
 	}

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -145,10 +144,9 @@ func (s *stream) Close() error {
 	return err
 }
 
-// readAll reads the stream to its end.
-func (s *stream) readAll() ([]byte, error) {
+// fill reads len(p) bytes and closes the stream.
+func (s *stream) fill(p []byte) error {
 	defer s.Close()
-	b := bytes.NewBuffer(make([]byte, 0, s.end-s.off+bytes.MinRead))
-	_, err := b.ReadFrom(s)
-	return b.Bytes(), err
+	_, err := io.ReadFull(s, p)
+	return err
 }

@@ -47,7 +47,7 @@ func newUpload(name string, content io.ReaderAt, size int64) (*upload, error) {
 	} else if n != size {
 		return nil, fmt.Errorf("s3: the content to store has %d bytes, not %d", n, size)
 	}
-	return &upload{name: name, content: content, size: size, digest: [sha256.Size]byte(h.Sum(nil)), mark: randomMark()}, nil
+	return &upload{name: name, content: content, size: size, digest: [sha256.Size]byte(h.Sum(nil)), mark: string(blob.NewID())}, nil
 }
 
 func (o *upload) section(off, n int64) *io.SectionReader {
