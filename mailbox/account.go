@@ -64,7 +64,7 @@ func (a *Account) begin(ctx context.Context) error {
 	a.sh.accounts[a] = struct{}{}
 	a.sh.mu.Unlock()
 	for _, id := range d.Dying {
-		if err := a.purge(ctx, id); err != nil {
+		if err := a.s.purge(ctx, a.Owner(), id); err != nil {
 			a.s.cfg.Log.Warn("the messages of a deleted folder are not removed yet", "owner", string(a.Owner()), "err", err)
 			break
 		}
@@ -186,7 +186,7 @@ func (s *Service) passOpen(ctx context.Context, actor identity.Actor, owner stor
 			return errs.New(errs.NotFound, "this account has no mailbox")
 		}
 		rec, err := store.Load[openings](tx, []byte(keyOpened))
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		if err != nil && !lost(err) { // damaged, it is begun anew
 			return err
 		}
 		now := s.cfg.Now()

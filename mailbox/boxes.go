@@ -64,7 +64,7 @@ func (a *Account) Boxes(ctx context.Context) (boxes []Box, err error) {
 		}
 		boxes = make([]Box, 0, len(d.Boxes))
 		for i := range d.Boxes {
-			c, err := store.Load[counters](tx, keyBox(d.Boxes[i].ID))
+			c, err := loadCounters(tx, d.Boxes[i].ID)
 			if err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func (a *Account) Box(ctx context.Context, name string) (box Box, err error) {
 		if err != nil {
 			return err
 		}
-		c, err := store.Load[counters](tx, keyBox(l.ID))
+		c, err := loadCounters(tx, l.ID)
 		box = l.box(c)
 		return err
 	})
@@ -157,13 +157,13 @@ func (a *Account) Create(ctx context.Context, name string, use SpecialUse) error
 				return errs.New(errs.Conflict, "another folder has this use already")
 			}
 		}
-		_, err := a.create(tx, d, name, use)
+		_, err := a.s.create(tx, d, name, use)
 		return err
 	})
 }
 
 // create adds a box and those above it to d.
-func (a *Account) create(tx store.Tx, d *directory, name string, use SpecialUse) (*listed, error) {
+func (s *Service) create(tx store.Tx, d *directory, name string, use SpecialUse) (*listed, error) {
 	if _, err := d.find(name); err == nil {
 		return nil, errs.New(errs.Conflict, "this folder is there already")
 	}
@@ -175,7 +175,7 @@ func (a *Account) create(tx store.Tx, d *directory, name string, use SpecialUse)
 		if up == name {
 			u = use
 		}
-		l, err := a.s.newBox(tx, d, up, u, a.adopt(d, up))
+		l, err := s.newBox(tx, d, up, u, d.resubscribe(up))
 		if err != nil {
 			return nil, err
 		}
@@ -186,8 +186,9 @@ func (a *Account) create(tx store.Tx, d *directory, name string, use SpecialUse)
 	return nil, errs.New(errs.Conflict, "this folder is there already")
 }
 
-// adopt reports whether a new box's name is subscribed from an earlier life.
-func (a *Account) adopt(d *directory, name string) bool {
+// resubscribe reports whether a new box's name is subscribed from an earlier
+// life.
+func (d *directory) resubscribe(name string) bool {
 	i := slices.Index(d.Orphans, name)
 	if i >= 0 {
 		d.Orphans = slices.Delete(d.Orphans, i, i+1)
@@ -208,8 +209,11 @@ func (a *Account) orphan(d *directory, l *listed) {
 
 // edit changes the directory in a transaction and tells open sessions.
 func (a *Account) edit(ctx context.Context, fn func(tx store.Tx, d *directory) error) error {
-	s := a.s
-	return a.update(ctx, func(tx store.Tx) error {
+	return a.s.edit(ctx, a.Owner(), fn)
+}
+
+func (s *Service) edit(ctx context.Context, owner store.Owner, fn func(tx store.Tx, d *directory) error) error {
+	return full(s.cfg.DB.Update(ctx, owner, func(tx store.Tx) error {
 		d, err := loadDirectory(tx)
 		if err != nil {
 			return err
@@ -217,10 +221,10 @@ func (a *Account) edit(ctx context.Context, fn func(tx store.Tx, d *directory) e
 		if err := fn(tx, d); err != nil {
 			return err
 		}
-		owner, boxes := tx.Owner(), slices.Clone(d.Boxes)
+		boxes := slices.Clone(d.Boxes)
 		tx.AfterCommit(func() { s.publishBoxes(owner, boxes) })
 		return d.save(tx)
-	})
+	}))
 }
 
 // publishBoxes gives open tables their boxes' new names, and ends those whose

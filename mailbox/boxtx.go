@@ -34,7 +34,7 @@ type delta struct {
 
 // box opens a box for writing.
 func (s *Service) box(tx store.Tx, id boxID, author *View) (*boxTx, error) {
-	c, err := store.Load[counters](tx, keyBox(id))
+	c, err := loadCounters(tx, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && c.Dead {
 		return nil, errNoBox()
 	}
@@ -106,6 +106,14 @@ func (b *boxTx) remove(r row) error {
 	return b.tx.Delete(keyEntry(b.d.box, r.uid))
 }
 
+// drop takes a damaged entry out of the box. The counters do not hold it any
+// more.
+func (b *boxTx) drop(uid UID) error {
+	b.step()
+	b.d.removed = append(b.d.removed, uid)
+	return b.tx.Delete(keyEntry(b.d.box, uid))
+}
+
 // save writes the counters and the expunge log, and returns what was done; nil
 // if nothing was.
 func (b *boxTx) save() (*delta, error) {
@@ -133,18 +141,19 @@ func (b *boxTx) log() error {
 		return nil
 	}
 	drop := b.c.LogLen/4 + 1
-	var keys [][]byte
-	err := b.tx.Scan(keyGone(b.d.box, 0), keyGone(b.d.box, math.MaxUint64), func(k, _ []byte) error {
-		if len(keys) == drop {
+	var old []uint64
+	take := func(modseq uint64) error {
+		if len(old) == drop {
 			return store.Stop
 		}
-		keys = append(keys, slices.Clone(k))
+		old = append(old, modseq)
 		return nil
-	})
-	for _, k := range keys {
+	}
+	err := scanGone(b.tx, b.d.box, 0, func(modseq uint64, _ expunged) error { return take(modseq) }, take)
+	for _, modseq := range old {
 		b.c.LogLen--
-		b.c.LogFloor = modseqOf(k)
-		err = errors.Join(err, b.tx.Delete(k))
+		b.c.LogFloor = max(b.c.LogFloor, modseq)
+		err = errors.Join(err, b.tx.Delete(keyGone(b.d.box, modseq)))
 	}
 	return err
 }
@@ -169,30 +178,53 @@ func ref(tx store.Tx, id messageID) error {
 		return err
 	}
 	r.Count++
-	return store.Save(tx, keyOf(partRefs, id), r)
+	return r.save(tx, id)
 }
 
+// loadRefs reads how many entries a message has. A damaged count is made anew
+// from the entries.
 func loadRefs(tx store.Tx, id messageID) (refs, error) {
 	r, err := store.Load[refs](tx, keyOf(partRefs, id))
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return refs{Count: 1}, nil
+	case errors.Is(err, store.ErrCorrupt):
+		r = refs{}
+		r.Count, err = countEntries(tx, id)
 	}
 	return r, err
+}
+
+// save writes the count down where it says more than its absence.
+func (r refs) save(tx store.Tx, id messageID) error {
+	if r.Count <= 1 {
+		return tx.Delete(keyOf(partRefs, id))
+	}
+	return store.Save(tx, keyOf(partRefs, id), r)
 }
 
 // unref counts one entry of a message less. With the last one the message goes;
 // its blob, if it has one, is returned for deletion after the commit.
 func unref(tx store.Tx, id messageID) (blob.ID, error) {
-	r, err := loadRefs(tx, id)
-	if err != nil {
+	r, err := store.Load[refs](tx, keyOf(partRefs, id))
+	switch {
+	case errors.Is(err, store.ErrCorrupt): // the entries that are left decide, each time
+		if n, err := countEntries(tx, id); err != nil || n > 0 {
+			return "", err
+		}
+	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return "", err
-	}
-	if r.Count > 1 {
+	case r.Count > 1:
 		r.Count--
 		return "", store.Save(tx, keyOf(partRefs, id), r)
 	}
+	return dropMessage(tx, id)
+}
+
+// dropMessage removes a message's records, and returns its blob if it names one.
+func dropMessage(tx store.Tx, id messageID) (blob.ID, error) {
 	m, err := store.Load[stored](tx, keyOf(partStored, id))
-	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+	if err != nil && !lost(err) {
 		return "", err // a missing or damaged message may go all the same
 	}
 	for _, p := range []part{partRefs, partStored, partBody} {

@@ -188,12 +188,15 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		change func(store.Tx, []byte, []byte) error
 		want   string
 	}{
-		"no message":      {"mail/m/", "i", drop, "the message"},
-		"bad message":     {"mail/m/", "i", spoil, "the message"},
+		"no message":      {"mail/m/", "i", drop, "its envelope is missing"},
+		"bad message":     {"mail/m/", "i", spoil, "its envelope is damaged"},
+		"bad refs":        {"mail/m/", "r", spoil, "its count of entries is damaged"},
+		"bad log":         {"mail/x/", "", spoil, "what was expunged at"},
+		"bad directory":   {"mail/d", "", spoil, "the list of folders is damaged"},
 		"no body":         {"mail/m/", "b", drop, "its body"},
 		"no entry":        {"mail/e/", "", drop, "counters"},
-		"bad entry":       {"mail/e/", "", spoil, "counters"},
-		"bad counters":    {"mail/f/", "", spoil, "counters"},
+		"bad entry":       {"mail/e/", "", spoil, "the entry of UID 2 is damaged"},
+		"bad counters":    {"mail/f/", "", spoil, "its counters: damaged"},
 		"no log":          {"mail/x/", "", drop, "expunges"},
 		"no refs":         {"mail/m/", "r", drop, "2 entries, 1 counted"},
 		"no entry's rest": {"mail/e/", "", drop, "no entry names"},

@@ -66,25 +66,25 @@ func (v *View) expunge(ctx context.Context, rows []row) (gone []UID, err error) 
 }
 
 // Vanished returns the UIDs expunged after a mod-sequence, ascending; complete
-// is false if the log no longer reaches back so far (RFC 7162 3.2.5.2).
+// is false if the log no longer reaches back so far (RFC 7162 3.2.5.2), or is
+// damaged.
 func (v *View) Vanished(ctx context.Context, since uint64) (uids []UID, complete bool, err error) {
 	err = v.a.s.cfg.DB.View(ctx, v.a.Owner(), func(tx store.Tx) error {
 		uids = nil
-		c, err := store.Load[counters](tx, keyBox(v.id))
+		c, err := loadCounters(tx, v.id)
 		if err != nil {
 			return err
 		}
 		complete = since >= c.LogFloor
-		return tx.Scan(keyGone(v.id, since+1), store.After(keyGone(v.id, 0)[:len(prefixGone)+4]), func(_, value []byte) error {
-			var e expunged
-			if err := store.Decode(value, &e); err != nil {
-				return err
-			}
+		return scanGone(tx, v.id, since+1, func(_ uint64, e expunged) error {
 			for _, r := range e.UIDs {
 				for u := uint64(r.First); u <= uint64(r.Last); u++ {
 					uids = append(uids, UID(u))
 				}
 			}
+			return nil
+		}, func(uint64) error {
+			complete = false
 			return nil
 		})
 	})

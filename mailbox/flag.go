@@ -163,3 +163,6 @@ func (s *Service) flagBits(tx store.Tx, known []string, flags []Flag) (b bits, n
 	b, _ = knownBits(d.Keywords, flags)
 	return b, d.Keywords, nil
 }
+
+// system returns the system flags of b alone.
+func (b bits) system() bits { return bits{lo: b.lo & (1<<len(systemFlags) - 1)} }

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"errors"
+	"time"
 
 	"pli/internal/errs"
 	"pli/store"
@@ -34,15 +35,21 @@ func (s *Service) Provision(tx store.Tx) error {
 	return d.save(tx)
 }
 
-// newBox adds a box to the directory, which the caller saves. Its UIDVALIDITY
-// is larger than every one the account ever gave (RFC 9051 2.3.1.1), and near
-// the clock so that it also exceeds those of a mailbox restored from elsewhere.
+// nextValidity returns a UIDVALIDITY that is larger than every one the account
+// ever gave (RFC 9051 2.3.1.1), and near the clock, so that it also exceeds those
+// of a mailbox restored from elsewhere.
+func (d *directory) nextValidity(now time.Time) uint32 {
+	d.LastValidity = max(d.LastValidity+1, uint32(now.Unix()))
+	return d.LastValidity
+}
+
+// newBox adds a box to the directory, which the caller saves.
 func (s *Service) newBox(tx store.Tx, d *directory, name string, use SpecialUse, subscribed bool) (*listed, error) {
 	if len(d.Boxes) >= s.cfg.MaxBoxes {
 		return nil, errs.New(errs.TooLarge, "an account has at most %d folders", s.cfg.MaxBoxes)
 	}
-	d.LastValidity = max(d.LastValidity+1, uint32(s.cfg.Now().Unix()))
-	d.Boxes = append(d.Boxes, listed{ID: d.NextID, Name: name, Use: use, Subscribed: subscribed, UIDValidity: d.LastValidity})
+	validity := d.nextValidity(s.cfg.Now())
+	d.Boxes = append(d.Boxes, listed{ID: d.NextID, Name: name, Use: use, Subscribed: subscribed, UIDValidity: validity})
 	l := &d.Boxes[len(d.Boxes)-1]
 	d.NextID++
 	return l, store.Save(tx, keyBox(l.ID), counters{UIDNext: 1, ModSeq: 1})

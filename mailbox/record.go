@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,6 +41,19 @@ const (
 	partBody   part = 'b'
 	partRefs   part = 'r'
 )
+
+// String says what the record is, as problems call it.
+func (p part) String() string {
+	switch p {
+	case partStored:
+		return "its envelope"
+	case partBody:
+		return "its body"
+	case partRefs:
+		return "its count of entries"
+	}
+	return fmt.Sprintf("a record %q", byte(p))
+}
 
 // boxID is a box's number in its account, never used again.
 type boxID uint32
@@ -139,6 +153,9 @@ type stored struct {
 	BlobSize int64   `cbor:"5,keyasint,omitempty"` // bytes of the blob, which whole.go tells the form of
 	Sum      uint32  `cbor:"6,keyasint,omitempty"` // CRC-32C of the blob but for its last four bytes, which are it
 }
+
+// named returns what the record says of its message's blob.
+func (m *stored) named(id messageID) namedBlob { return namedBlob{id, m.Blob, m.BlobSize, m.Sum} }
 
 // refs counts the entries of a message that was copied.
 type refs struct {

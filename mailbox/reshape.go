@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"math"
 	"slices"
 
 	"pli/internal/errs"
@@ -39,7 +38,7 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return a.purge(ctx, id)
+	return a.s.purge(ctx, a.Owner(), id)
 }
 
 // kill marks a box as deleted, so that nothing is written to it any more.
@@ -60,21 +59,21 @@ func (a *Account) kill(tx store.Tx, id boxID) error {
 
 // purge removes what a deleted box leaves, by chunks; a crash in between is
 // made good by the next Open.
-func (a *Account) purge(ctx context.Context, id boxID) error {
+func (s *Service) purge(ctx context.Context, owner store.Owner, id boxID) error {
 	for {
 		var blobs []blob.ID
 		more := false
-		err := a.update(ctx, func(tx store.Tx) (err error) {
+		err := full(s.cfg.DB.Update(ctx, owner, func(tx store.Tx) (err error) {
 			blobs, more, err = purgeSome(tx, id)
 			if err != nil || more {
 				return err
 			}
 			return forget(tx, id)
-		})
+		}))
 		if err != nil {
 			return err
 		}
-		a.s.deleteBlobs(ctx, blobs)
+		s.deleteBlobs(ctx, blobs)
 		if !more {
 			return nil
 		}
@@ -86,23 +85,24 @@ func (a *Account) purge(ctx context.Context, id boxID) error {
 func purgeSome(tx store.Tx, id boxID) (blobs []blob.ID, more bool, err error) {
 	var keys [][]byte
 	var ids []messageID
-	take := func(k, v []byte) error {
+	take := func(k []byte) error {
 		if len(keys) >= chunk {
 			more = true
 			return store.Stop
 		}
-		keys = append(keys, slices.Clone(k))
+		keys = append(keys, k)
 		return nil
 	}
-	err = scanEntries(tx, id, func(r row) error {
-		if err := take(keyEntry(id, r.uid), nil); err != nil {
+	err = scanAllEntries(tx, id, func(r row) error {
+		if err := take(keyEntry(id, r.uid)); err != nil {
 			return err
 		}
 		ids = append(ids, r.id)
 		return nil
-	})
+	}, func(uid UID) error { return take(keyEntry(id, uid)) })
 	if err == nil && !more {
-		err = tx.Scan(keyGone(id, 0), keyGone(id, math.MaxUint64), take)
+		log := func(modseq uint64) error { return take(keyGone(id, modseq)) }
+		err = scanGone(tx, id, 0, func(modseq uint64, _ expunged) error { return log(modseq) }, log)
 	}
 	if err != nil {
 		return nil, false, err
@@ -168,7 +168,7 @@ func (a *Account) rename(tx store.Tx, d *directory, from, to string) error {
 		return errs.New(errs.Conflict, "this folder is there already")
 	}
 	if up := above(to); len(up) > 0 {
-		if _, err := a.create(tx, d, up[len(up)-1], ""); err != nil && !errs.Is(err, errs.Conflict) {
+		if _, err := a.s.create(tx, d, up[len(up)-1], ""); err != nil && !errs.Is(err, errs.Conflict) {
 			return err
 		}
 	}
@@ -185,7 +185,7 @@ func (a *Account) rename(tx store.Tx, d *directory, from, to string) error {
 			return errs.New(errs.Denied, "a folder below this one cannot be renamed")
 		}
 		a.orphan(d, l)
-		l.Name, l.Subscribed = name, a.adopt(d, name) || l.Subscribed
+		l.Name, l.Subscribed = name, d.resubscribe(name) || l.Subscribed
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func (a *Account) rename(tx store.Tx, d *directory, from, to string) error {
 func (a *Account) renameInbox(ctx context.Context, to string) error {
 	var dest boxID
 	err := a.edit(ctx, func(tx store.Tx, d *directory) error {
-		l, err := a.create(tx, d, to, "")
+		l, err := a.s.create(tx, d, to, "")
 		if err == nil {
 			dest = l.ID
 		}

@@ -149,7 +149,7 @@ func (s *Service) load(ctx context.Context, owner store.Owner, id boxID) (*loade
 			return errNoBox()
 		}
 		l.listed = *box
-		if l.c, err = store.Load[counters](tx, keyBox(id)); err != nil {
+		if l.c, err = loadCounters(tx, id); err != nil {
 			return err
 		}
 		l.rows = make([]row, 0, l.c.Messages)

@@ -4,52 +4,48 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"pli/internal/errs"
 	"pli/store"
 	"pli/store/blob"
 )
 
-// Problem is one thing that Verify found wrong.
+// What a Problem may be about.
+const (
+	AboutMessage = "message" // ID is Letter.ID, Message.ID
+	AboutFolder  = "folder"  // ID is its number in the account
+	AboutMailbox = "mailbox" // no ID
+)
+
+// Problem is one thing that is wrong with an account's mail. It tells no
+// content: opaque names alone.
 type Problem struct {
-	Object string // box by number, message or blob by its opaque name
-	Text   string
+	About string
+	ID    string
+	Text  string
 }
 
-func (p Problem) String() string { return p.Object + ": " + p.Text }
+func (p Problem) String() string { return strings.TrimSpace(p.About+" "+p.ID) + ": " + p.Text }
 
-// Verify checks the structure of an owner's mail in one consistent view:
-// counters against entries, entries against messages, reference counts, bodies
-// and blobs with their sizes. Nothing is opened: no key is needed. An owner
-// without a mailbox has no problems. At most 1000 are told.
+// Verify checks an owner's mail: every record, each damaged one told by itself;
+// counters against entries, entries against messages, reference counts; and
+// every blob against its size and checksum. Records are seen in one consistent
+// view. Nothing is opened: no key is needed. An owner without a mailbox has no
+// problems. At most 1000 are told.
 func (s *Service) Verify(ctx context.Context, owner store.Owner) ([]Problem, error) {
 	var c *checking
 	err := s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
-		c = &checking{tx: tx, owner: tx.Owner(), entries: make(map[messageID]uint32)}
-		d, err := loadDirectory(tx)
-		if errs.Is(err, errs.NotFound) {
-			return c.strays()
-		}
-		if err != nil {
-			return err
-		}
-		c.directory(d)
-		for _, l := range d.Boxes {
-			if err := c.box(l.ID, false); err != nil {
-				return err
-			}
-		}
-		for _, id := range d.Dying {
-			if err := c.box(id, true); err != nil {
-				return err
-			}
-		}
-		return errors.Join(c.messages(), c.strays())
+		c = &checking{tx: tx, owner: tx.Owner(), entries: make(map[messageID]uint32), parts: make(map[messageID]*parts)}
+		return c.run()
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range c.blobs {
+		if err := ctx.Err(); err != nil {
+			return c.found, err
+		}
 		if err := s.verifyBlob(ctx, c, b); err != nil {
 			return c.found, err
 		}
@@ -58,11 +54,14 @@ func (s *Service) Verify(ctx context.Context, owner store.Owner) ([]Problem, err
 }
 
 // Blobs calls fn for each blob that an owner's messages name, for the sweeper
-// of blobs that nobody names. fn runs inside a view of the store.
+// of blobs that nobody names. fn runs inside a view of the store. It ends with
+// store.ErrCorrupt if a record is damaged that may name one: nothing may be
+// swept then.
 func (s *Service) Blobs(ctx context.Context, owner store.Owner, fn func(id blob.ID, size int64) error) error {
-	return s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
-		return tx.Scan([]byte(prefixMessage), store.After([]byte(prefixMessage)), func(k, v []byte) error {
-			if _, p, ok := partOf(k); !ok || p != partStored {
+	damaged := false
+	err := s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
+		return scanMessages(tx, func(_ messageID, p part, v []byte) error {
+			if p != partStored {
 				return nil
 			}
 			var m stored
@@ -70,8 +69,17 @@ func (s *Service) Blobs(ctx context.Context, owner store.Owner, fn func(id blob.
 				return err
 			}
 			return fn(m.Blob, m.BlobSize)
+		}, func(_ messageID, p part) error {
+			if p == partStored {
+				damaged = true
+			}
+			return nil
 		})
 	})
+	if err == nil && damaged {
+		err = fmt.Errorf("%w: a message, which may name a blob", store.ErrCorrupt)
+	}
+	return err
 }
 
 // checking is one Verify at work.
@@ -79,9 +87,19 @@ type checking struct {
 	tx      store.Tx
 	owner   store.Owner
 	entries map[messageID]uint32 // how many entries each message has
-	sizes   int64
+	unsure  bool                 // entries are damaged: who is named is not known
+	parts   map[messageID]*parts
 	blobs   []namedBlob
 	found   []Problem
+}
+
+// parts is which records a message has, and what they say.
+type parts struct {
+	stored, body, refs bool
+	damaged            bool // one of them
+	blob               namedBlob
+	size               int64 // bytes of the message
+	count              uint32
 }
 
 // namedBlob is what a message's record says of its blob.
@@ -96,157 +114,248 @@ type namedBlob struct {
 // nothing new.
 const maxProblems = 1000
 
-func (c *checking) problem(object, format string, args ...any) {
-	if len(c.found) >= maxProblems {
-		return
+func (c *checking) problem(about, id, format string, args ...any) {
+	if len(c.found) < maxProblems {
+		c.found = append(c.found, Problem{about, id, fmt.Sprintf(format, args...)})
 	}
-	c.found = append(c.found, Problem{object, fmt.Sprintf(format, args...)})
 }
 
-func boxName(id boxID) string { return fmt.Sprintf("box %d", id) }
+func (c *checking) folder(id boxID, format string, args ...any) {
+	c.problem(AboutFolder, fmt.Sprint(id), format, args...)
+}
+
+func (c *checking) message(id messageID, format string, args ...any) {
+	c.problem(AboutMessage, id.String(), format, args...)
+}
+
+// run looks at every record once.
+func (c *checking) run() error {
+	if err := c.readParts(); err != nil {
+		return err
+	}
+	if _, err := c.tx.Get([]byte(keyOpened)); errors.Is(err, store.ErrCorrupt) {
+		c.problem(AboutMailbox, "", "the record of who opened it last is damaged")
+	}
+	d, err := loadDirectory(c.tx)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		d = &directory{}
+	case errors.Is(err, store.ErrCorrupt):
+		c.problem(AboutMailbox, "", "the list of folders is damaged")
+		if d, err = guessDirectory(c.tx); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	default:
+		c.directory(d)
+	}
+	for _, l := range d.Boxes {
+		if err := c.box(l.ID, false); err != nil {
+			return err
+		}
+	}
+	for _, id := range d.Dying {
+		if err := c.box(id, true); err != nil {
+			return err
+		}
+	}
+	c.messages()
+	return nil
+}
 
 // directory checks the list of boxes by itself.
 func (c *checking) directory(d *directory) {
 	names, ids, validity := map[string]bool{}, map[boxID]bool{}, map[uint32]bool{}
 	for _, l := range d.Boxes {
 		if names[l.Name] || ids[l.ID] || validity[l.UIDValidity] {
-			c.problem(boxName(l.ID), "name, number or UIDVALIDITY stands twice in the directory")
+			c.folder(l.ID, "name, number or UIDVALIDITY stands twice in the directory")
 		}
 		names[l.Name], ids[l.ID], validity[l.UIDValidity] = true, true, true
 		if l.ID >= d.NextID || l.UIDValidity > d.LastValidity {
-			c.problem(boxName(l.ID), "number or UIDVALIDITY beyond the last one given")
+			c.folder(l.ID, "number or UIDVALIDITY beyond the last one given")
 		}
 		for _, up := range above(l.Name) {
 			if _, err := d.find(up); err != nil {
-				c.problem(boxName(l.ID), "a box above it is missing")
+				c.folder(l.ID, "a folder above it is missing")
 			}
 		}
 	}
 	if l := d.byID(inboxID); l == nil || l.Name != Inbox {
-		c.problem(boxName(inboxID), "INBOX is missing")
+		c.folder(inboxID, "INBOX is missing")
 	}
 }
 
 // box checks a box's counters against its entries. A dying box may have lost
-// entries.
+// entries. Damaged counters, or entries, are told as such and not counted.
 func (c *checking) box(id boxID, dying bool) error {
 	want, err := store.Load[counters](c.tx, keyBox(id))
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-		c.problem(boxName(id), "its counters: %v", err)
-		err = nil
-	}
-	if err != nil {
+	counted := err == nil
+	if lost(err) {
+		c.folder(id, "its counters: %s", plain(err))
+	} else if err != nil {
 		return err
 	}
-	got := counters{UIDNext: want.UIDNext, ModSeq: want.ModSeq, LogLen: want.LogLen, LogFloor: want.LogFloor, Dead: want.Dead}
-	b := boxTx{c: got}
-	err = scanEntries(c.tx, id, func(r row) error {
+	b := boxTx{c: counters{UIDNext: want.UIDNext, ModSeq: want.ModSeq, LogLen: want.LogLen, LogFloor: want.LogFloor, Dead: want.Dead}}
+	whole := true
+	err = scanAllEntries(c.tx, id, func(r row) error {
 		b.count(&r, 1)
 		c.entries[r.id]++
-		if r.uid >= want.UIDNext {
-			c.problem(boxName(id), "UID %d is not below UIDNEXT %d", r.uid, want.UIDNext)
+		if counted && r.uid >= want.UIDNext {
+			c.folder(id, "UID %d is not below UIDNEXT %d", r.uid, want.UIDNext)
 		}
-		if r.modseq > want.ModSeq {
-			c.problem(boxName(id), "UID %d is ahead of the highest mod-sequence", r.uid)
+		if counted && r.modseq > want.ModSeq {
+			c.folder(id, "UID %d is ahead of the highest mod-sequence", r.uid)
 		}
+		return nil
+	}, func(uid UID) error {
+		c.folder(id, "the entry of UID %d is damaged", uid)
+		whole, c.unsure = false, true
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if want.Dead != dying {
-		c.problem(boxName(id), "marked deleted: %v, in the directory: %v", want.Dead, !dying)
+	if counted && want.Dead != dying {
+		c.folder(id, "marked deleted: %v, in the directory: %v", want.Dead, !dying)
 	}
-	if b.c != want && !dying {
-		c.problem(boxName(id), "counters %+v, entries %+v", want, b.c)
+	if counted && whole && b.c != want && !dying {
+		c.folder(id, "counters %+v, entries %+v", want, b.c)
 	}
-	return c.expunges(id, want)
+	return c.expunges(id, want, counted)
 }
 
-func (c *checking) expunges(id boxID, want counters) error {
+func (c *checking) expunges(id boxID, want counters, counted bool) error {
 	n := 0
-	prefix := keyGone(id, 0)[:len(prefixGone)+4]
-	err := c.tx.Scan(prefix, store.After(prefix), func(k, _ []byte) error {
+	check := func(m uint64) {
 		n++
-		if m := modseqOf(k); m > want.ModSeq || m <= want.LogFloor {
-			c.problem(boxName(id), "an expunge at %d lies outside %d to %d", m, want.LogFloor, want.ModSeq)
+		if counted && (m > want.ModSeq || m <= want.LogFloor) {
+			c.folder(id, "an expunge at %d lies outside %d to %d", m, want.LogFloor, want.ModSeq)
 		}
+	}
+	err := scanGone(c.tx, id, 0, func(m uint64, _ expunged) error {
+		check(m)
+		return nil
+	}, func(m uint64) error {
+		check(m)
+		c.folder(id, "the list of what was expunged at %d is damaged", m)
 		return nil
 	})
-	if n != want.LogLen && !want.Dead {
-		c.problem(boxName(id), "%d expunges in the log, %d counted", n, want.LogLen)
+	if counted && n != want.LogLen && !want.Dead {
+		c.folder(id, "%d expunges in the log, %d counted", n, want.LogLen)
 	}
 	return err
 }
 
-// messages checks that every entry has its message, counted right.
-func (c *checking) messages() error {
-	for id, n := range c.entries {
-		m, err := store.Load[stored](c.tx, keyOf(partStored, id))
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-			c.problem(id.String(), "the message: %v", err)
-			continue
+// readParts notes which records each message has, and tells of damaged ones.
+func (c *checking) readParts() error {
+	of := func(id messageID) *parts {
+		p := c.parts[id]
+		if p == nil {
+			p = &parts{}
+			c.parts[id] = p
 		}
-		if err != nil {
-			return err
-		}
-		r, err := loadRefs(c.tx, id)
-		if err != nil {
-			return err
-		}
-		if r.Count != n {
-			c.problem(id.String(), "%d entries, %d counted", n, r.Count)
-		}
-		if m.Blob != "" {
-			c.blobs = append(c.blobs, namedBlob{id, m.Blob, m.BlobSize, m.Sum})
-		} else if _, err := c.tx.Get(keyOf(partBody, id)); errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-			c.problem(id.String(), "its body: %v", err)
-		} else if err != nil {
-			return err
-		}
+		return p
 	}
-	return nil
+	damaged := func(id messageID, p part) error {
+		of(id).damaged = true
+		c.message(id, "%s is damaged", p)
+		return nil
+	}
+	return scanMessages(c.tx, func(id messageID, p part, v []byte) error {
+		m, r, has := stored{}, refs{}, of(id)
+		switch p {
+		case partStored:
+			if store.Decode(v, &m) != nil {
+				return damaged(id, p)
+			}
+			has.stored, has.blob, has.size = true, m.named(id), m.Size
+		case partBody:
+			has.body = true
+		case partRefs:
+			if store.Decode(v, &r) != nil {
+				return damaged(id, p)
+			}
+			has.refs, has.count = true, r.Count
+		default:
+			c.message(id, "a record of no known sort (%q)", byte(p))
+		}
+		return nil
+	}, damaged)
 }
 
-// strays looks for records of messages that no entry names.
-func (c *checking) strays() error {
-	err := c.tx.Scan([]byte(prefixMessage), store.After([]byte(prefixMessage)), func(k, _ []byte) error {
-		if id, p, ok := partOf(k); !ok || c.entries[id] == 0 {
-			c.problem(id.String(), "a record (%c) that no entry names", p)
+// messages checks that entries and messages name each other, counted right.
+func (c *checking) messages() {
+	for _, id := range sortedIDs(c.entries) {
+		if c.parts[id] == nil {
+			c.message(id, "%d entries name it, and it is not there", c.entries[id])
 		}
-		return nil
-	})
-	if errors.Is(err, store.ErrCorrupt) { // which messages told of
-		return nil
 	}
-	return err
+	for _, id := range sortedIDs(c.parts) {
+		p, n, count := c.parts[id], c.entries[id], uint32(1)
+		if p.refs {
+			count = p.count
+		}
+		switch {
+		case p.damaged: // told already
+		case n == 0 && c.unsure: // a damaged entry may name it
+		case n == 0:
+			c.message(id, "no entry names it")
+		case !p.stored:
+			c.message(id, "its envelope is missing")
+		case p.blob.id == "" && !p.body:
+			c.message(id, "its body is missing")
+		case n != count && !c.unsure:
+			c.message(id, "%d entries, %d counted", n, count)
+		}
+		if p.blob.id != "" {
+			c.blobs = append(c.blobs, p.blob)
+		}
+	}
+}
+
+// plain says what is wrong with one record, without naming it.
+func plain(err error) string {
+	if errors.Is(err, store.ErrCorrupt) {
+		return "damaged"
+	}
+	return "missing"
 }
 
 // verifyBlob reads a message's blob once. One that is gone because its message
 // was expunged meanwhile is no problem.
 func (s *Service) verifyBlob(ctx context.Context, c *checking, want namedBlob) error {
-	b, err := s.cfg.Blobs.Open(ctx, want.id)
+	err := s.checkBlob(ctx, want)
 	if errors.Is(err, blob.ErrNotFound) {
-		named, err := s.names(ctx, c.owner, want)
-		if named {
-			c.problem(want.message.String(), "its blob %s is missing", want.id)
+		if named, err := s.names(ctx, c.owner, want); err != nil || !named {
+			return err
 		}
-		return err
 	}
+	if lost(err) {
+		c.message(want.message, "its body, blob %s, is %s", want.id, plain(err))
+		return nil
+	}
+	return err
+}
+
+// checkBlob reads a blob once: blob.ErrNotFound, or store.ErrCorrupt if it is
+// not what its record says.
+func (s *Service) checkBlob(ctx context.Context, want namedBlob) error {
+	b, err := s.cfg.Blobs.Open(ctx, want.id)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
 	if b.Size() != want.size {
-		c.problem(want.message.String(), "its blob %s has %d bytes, %d recorded", want.id, b.Size(), want.size)
-		return nil
+		return fmt.Errorf("%w: %d bytes, %d recorded", errBlobSum, b.Size(), want.size)
 	}
-	err = checkSum(b, want.sum)
-	if errors.Is(err, store.ErrCorrupt) {
-		c.problem(want.message.String(), "its blob %s is not what was written", want.id)
-		return nil
-	}
-	return err
+	return checkSum(b, want.sum)
+}
+
+// lost reports whether an error says that something is not there or damaged,
+// which going on with the rest does not make worse.
+func lost(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, blob.ErrNotFound)
 }
 
 // names reports whether a message still names its blob.
@@ -254,7 +363,7 @@ func (s *Service) names(ctx context.Context, owner store.Owner, b namedBlob) (na
 	err = s.cfg.DB.View(ctx, owner, func(tx store.Tx) error {
 		m, err := store.Load[stored](tx, keyOf(partStored, b.message))
 		named = err == nil && m.Blob == b.id
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		if lost(err) {
 			return nil
 		}
 		return err
@@ -275,7 +384,7 @@ func (s *Service) Count(ctx context.Context, owner store.Owner) (n int, err erro
 			return err
 		}
 		for _, l := range d.Boxes {
-			c, err := store.Load[counters](tx, keyBox(l.ID))
+			c, err := loadCounters(tx, l.ID)
 			if err != nil {
 				return err
 			}

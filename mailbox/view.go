@@ -179,7 +179,7 @@ func (v *View) current(ctx context.Context) error {
 		v.checked = now
 		var c counters
 		err := s.cfg.DB.View(ctx, sh.owner, func(tx store.Tx) (err error) {
-			c, err = store.Load[counters](tx, keyBox(v.id))
+			c, err = loadCounters(tx, v.id)
 			if errors.Is(err, store.ErrNotFound) {
 				return errNoBox()
 			}

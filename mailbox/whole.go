@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"pli/certs/keyring"
+	"pli/internal/errs"
 	"pli/store"
 	"pli/store/blob"
 )
@@ -101,8 +102,8 @@ func (f *footer) append(b []byte) []byte {
 }
 
 var (
-	errNoMessageBlob = errors.New("mailbox: the blob is not of a message")
-	errBlobSum       = fmt.Errorf("%w: the blob is not what was written", store.ErrCorrupt)
+	errNoMessageBlob = errs.New(errs.Invalid, "this blob is not a message's")
+	errBlobSum       = fmt.Errorf("%w: a blob that is not what was written", store.ErrCorrupt)
 )
 
 // readFooter reads how a blob says that it lies; what cannot be so is

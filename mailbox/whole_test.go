@@ -88,7 +88,7 @@ func TestVerifyFindsAFlippedBitInABlob(t *testing.T) {
 	} {
 		h.flip(path, at)
 		problems, err := h.mail.Verify(t.Context(), paule.owner)
-		if err != nil || len(problems) != 1 || problems[0].Object != hit.ID || !strings.Contains(problems[0].Text, "not what was written") {
+		if err != nil || len(problems) != 1 || problems[0].ID != hit.ID || !strings.Contains(problems[0].Text, "is damaged") {
 			t.Errorf("%s: %v %v", name, problems, err)
 		}
 		h.flip(path, at)

@@ -78,7 +78,7 @@ func (in *Instance) verifyOwner(ctx context.Context, owner store.Owner, r *Verif
 	}
 	r.Messages += messages
 	for _, p := range mail {
-		r.add(owner, "mailbox %s: %s", p.Object, p.Text)
+		r.add(owner, "%s", p)
 	}
 	if !strings.HasPrefix(string(owner), "s/") {
 		return nil
