@@ -121,10 +121,18 @@ type Scrubber interface {
 // deleted. Files tells how much that is, and is cheap. Compact rewrites one
 // file without its free part, by the place that it has in Files, while the
 // store is in use; it returns when the new file is durable in the old one's
-// place. One file at a time is compacted.
+// place, and until then a failure changes nothing. progress, if not nil, is
+// told how many of about how many bytes are copied.
 type Compacter interface {
 	Files() []File
-	Compact(ctx context.Context, file int) error
+	Compact(ctx context.Context, file int, progress func(done, total int64)) (Compaction, error)
+}
+
+// Compaction tells what became of a file.
+type Compaction struct {
+	Before, After int64         // bytes of the file
+	Again         int           // changes by writers that were copied once more
+	Pause         time.Duration // the longest that writers were held up
 }
 
 // File is one of the files in which an engine keeps records.

@@ -38,10 +38,11 @@ func (r CompactReport) String() string {
 
 // CompactedFile is a file before and after its compaction.
 type CompactedFile struct {
-	Store  string `json:"store"`
-	File   string `json:"file"`
-	Before int64  `json:"before"` // bytes
-	After  int64  `json:"after"`  // bytes
+	Store  string  `json:"store"`
+	File   string  `json:"file"`
+	Before int64   `json:"before"` // bytes
+	After  int64   `json:"after"`  // bytes
+	Pause  float64 `json:"pause"`  // the longest that writers were held up, in seconds
 }
 
 // compacted is a store that may offer compaction.
@@ -97,6 +98,7 @@ func (in *Instance) Compact(ctx context.Context, _ struct{}) (r CompactReport, e
 }
 
 func (c *chore) compact(r *CompactReport) error {
+	m := &c.in.metrics.compact
 	for _, db := range c.in.compacters() {
 		for i, f := range db.Files() {
 			file := db.file(f)
@@ -104,13 +106,18 @@ func (c *chore) compact(r *CompactReport) error {
 				continue
 			}
 			c.tell("%s/%s has %d bytes, %d of them free", file.Store, file.File, file.Bytes, file.Free)
-			if err := db.Compact(c.ctx, i); err != nil {
+			done, err := db.Compact(c.ctx, i, func(done, total int64) {
+				m.copied.Set(float64(done))
+				c.tellNowAndThen("%s/%s: %d of about %d bytes copied", file.Store, file.File, done, total)
+			})
+			m.copied.Set(0)
+			if err != nil {
 				return fmt.Errorf("%s/%s stays as it was: %w", file.Store, file.File, err)
 			}
-			done := CompactedFile{file.Store, file.File, file.Bytes, db.Files()[i].Bytes}
-			r.Files = append(r.Files, done)
-			c.in.metrics.compact.file(done)
-			c.tell("%s/%s has %d bytes now", done.Store, done.File, done.After)
+			r.Files = append(r.Files, CompactedFile{file.Store, file.File, done.Before, done.After, done.Pause.Seconds()})
+			m.files.Inc()
+			m.freed.Add(float64(max(0, done.Before-done.After)))
+			c.tell("%s/%s has %d bytes now", file.Store, file.File, done.After)
 		}
 	}
 	return nil

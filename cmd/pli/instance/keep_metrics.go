@@ -52,27 +52,23 @@ func (m *sweepMetrics) end(r *SweepReport, now time.Time) {
 
 // compactMetrics is what compactions tell.
 type compactMetrics struct {
-	runs         *prometheus.CounterVec
-	files, freed prometheus.Counter
-	ended        prometheus.Gauge
+	runs          *prometheus.CounterVec
+	files, freed  prometheus.Counter
+	copied, ended prometheus.Gauge
 }
 
 func newCompactMetrics() compactMetrics {
 	return compactMetrics{
-		runs:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pli_compact_runs_total", Help: "Looks for files to compact, by outcome: done, or stopped because one could not be."}, []string{"outcome"}),
-		files: prometheus.NewCounter(prometheus.CounterOpts{Name: "pli_compact_files_total", Help: "Files compacted."}),
-		freed: prometheus.NewCounter(prometheus.CounterOpts{Name: "pli_compact_freed_bytes_total", Help: "Bytes by which compacted files have become shorter."}),
-		ended: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pli_compact_end_time_seconds", Help: "When the last look ended, in seconds since 1970."}),
+		runs:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pli_compact_runs_total", Help: "Looks for files to compact, by outcome: done, or stopped because one could not be."}, []string{"outcome"}),
+		files:  prometheus.NewCounter(prometheus.CounterOpts{Name: "pli_compact_files_total", Help: "Files compacted."}),
+		freed:  prometheus.NewCounter(prometheus.CounterOpts{Name: "pli_compact_freed_bytes_total", Help: "Bytes by which compacted files have become shorter."}),
+		copied: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pli_compact_copied_bytes", Help: "Bytes copied of the file that is being compacted; 0 when none is."}),
+		ended:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "pli_compact_end_time_seconds", Help: "When the last look ended, in seconds since 1970."}),
 	}
 }
 
 func (m *compactMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.runs, m.files, m.freed, m.ended}
-}
-
-func (m *compactMetrics) file(f CompactedFile) {
-	m.files.Inc()
-	m.freed.Add(float64(max(0, f.Before-f.After)))
+	return []prometheus.Collector{m.runs, m.files, m.freed, m.copied, m.ended}
 }
 
 func (m *compactMetrics) end(r *CompactReport, now time.Time) {
