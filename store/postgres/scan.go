@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,6 +29,19 @@ func (t *tx) ScanBack(from, to []byte, fn func(key, value []byte) error) error {
 	return t.scan(&scan{tx: t, low: present(from), high: to, back: true}, fn)
 }
 
+var _ store.DueScanner = (*tx)(nil)
+
+// ScanDue is Scan with due times, for a backup.
+func (t *tx) ScanDue(from, to []byte, fn func(key, value []byte, due time.Time) error) error {
+	s := &scan{tx: t, low: present(from), high: to}
+	return t.scan(s, func(key, value []byte) error {
+		if s.due == nil {
+			return fn(key, value, time.Time{})
+		}
+		return fn(key, value, time.UnixMilli(*s.due))
+	})
+}
+
 func (t *tx) scan(s *scan, fn func(key, value []byte) error) error {
 	if t.closed {
 		return store.ErrClosed
@@ -37,6 +52,7 @@ func (t *tx) scan(s *scan, fn func(key, value []byte) error) error {
 		if err != nil || !ok {
 			return err
 		}
+		s.due = r.due
 		switch err := fn(r.key[:len(r.key):len(r.key)], r.value[:len(r.value):len(r.value)]); {
 		case errors.Is(err, store.Stop):
 			return nil
@@ -59,9 +75,13 @@ type scan struct {
 	last  []byte   // key of the last record read
 	all   bool     // nothing is left to be read
 	limit int      // records of the next page
+	due   *int64   // of the record met last, ms since 1970; nil for none
 }
 
-type record struct{ key, value []byte }
+type record struct {
+	key, value []byte
+	due        *int64
+}
 
 // next returns the next record, ok false if there is none.
 func (s *scan) next() (r record, ok bool, err error) {
@@ -85,7 +105,7 @@ func (s *scan) next() (r record, ok bool, err error) {
 		}
 		s.pass(w.key)
 		if !w.gone {
-			return record{w.key, w.value}, true, nil
+			return record{w.key, w.value, w.due}, true, nil
 		}
 	}
 }
@@ -132,7 +152,7 @@ func (s *scan) read() error {
 				at := len(buf)
 				buf = append(append(buf, raw[0]...), raw[1]...)
 				k := at + len(raw[0])
-				s.page = append(s.page, record{buf[at:k], buf[k:]})
+				s.page = append(s.page, record{buf[at:k], buf[k:], dueOf(raw[2])})
 			}
 			size = len(buf)
 			return rows.Err()
@@ -146,4 +166,13 @@ func (s *scan) read() error {
 		s.limit = min(max(pageBytes*len(s.page)/max(size, 1), 1), maxPage)
 	}
 	return nil
+}
+
+// dueOf reads a column of due times in binary form.
+func dueOf(raw []byte) *int64 {
+	if len(raw) != 8 {
+		return nil
+	}
+	due := int64(binary.BigEndian.Uint64(raw))
+	return &due
 }

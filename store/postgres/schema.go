@@ -61,7 +61,7 @@ func statementsOf(schema string) (s statements) {
 		SELECT $1, w.key, w.value, w.due FROM unnest($2::bytea[], $3::bytea[], $4::bigint[]) AS w(key, value, due)
 		ON CONFLICT (owner, key) DO UPDATE SET value = excluded.value, due = excluded.due`)
 	s.remove = in(`DELETE FROM %s.records WHERE owner = $1 AND key = ANY($2::bytea[])`)
-	scan := `SELECT key, value FROM %s.records WHERE owner = $1 AND key >= $2`
+	scan := `SELECT key, value, due FROM %s.records WHERE owner = $1 AND key >= $2`
 	s.scan[scanKind(false, false)] = in(scan + ` ORDER BY key LIMIT $3`)
 	s.scan[scanKind(false, true)] = in(scan + ` AND key < $4 ORDER BY key LIMIT $3`)
 	s.scan[scanKind(true, false)] = in(scan + ` ORDER BY key DESC LIMIT $3`)
