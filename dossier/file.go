@@ -85,32 +85,25 @@ func (s *Service) enter(ctx context.Context, actor identity.Actor, space store.O
 	return there, full(err)
 }
 
-// earlier returns the document that was filed from a source, if any.
+// earlier returns the document that was filed from a source, if any that can be
+// read.
 func earlier(tx store.Tx, key []byte) (record, string, error) {
 	id, err := tx.Get(key)
-	if errors.Is(err, store.ErrNotFound) {
-		return record{}, "", nil
+	if err == nil {
+		var r record
+		if r, err = load(tx, string(id)); err == nil {
+			return r, string(id), nil
+		}
 	}
-	if err != nil {
-		return record{}, "", err
+	if missing(err) {
+		err = nil
 	}
-	r, err := load(tx, string(id))
-	if errs.Is(err, errs.NotFound) {
-		return record{}, "", nil
-	}
-	return r, string(id), err
+	return record{}, "", err
 }
 
 // save writes a new document's records.
 func (s *Service) save(tx store.Tx, sources [32]byte, id string, rec record) error {
-	n, err := count(tx)
-	if err != nil {
-		return err
-	}
-	if n >= s.cfg.MaxDocuments {
-		return errs.New(errs.TooLarge, "a dossier holds at most %d documents", s.cfg.MaxDocuments)
-	}
-	if err := store.Save(tx, []byte(countKey), n+1); err != nil {
+	if err := s.countOne(tx); err != nil {
 		return err
 	}
 	if rec.Source != "" {
@@ -119,6 +112,18 @@ func (s *Service) save(tx store.Tx, sources [32]byte, id string, rec record) err
 		}
 	}
 	return store.Save(tx, documentKey(id), rec)
+}
+
+// countOne counts a new document.
+func (s *Service) countOne(tx store.Tx) error {
+	n, err := count(tx)
+	if err != nil {
+		return err
+	}
+	if n >= s.cfg.MaxDocuments {
+		return errs.New(errs.TooLarge, "a dossier holds at most %d documents", s.cfg.MaxDocuments)
+	}
+	return store.Save(tx, []byte(countKey), n+1)
 }
 
 // put seals a content into a blob and completes its record.

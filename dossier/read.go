@@ -2,7 +2,6 @@ package dossier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,16 +16,21 @@ import (
 )
 
 // List returns the documents of a space that actor may see, the latest Date
-// first (consent.ActDossierList). Errors: errs.Denied, errs.NotFound.
+// first (consent.ActDossierList), without those whose record is damaged. Errors:
+// errs.Denied, errs.NotFound.
 func (s *Service) List(ctx context.Context, actor identity.Actor, space store.Owner) ([]Document, error) {
 	var list []Document
+	damaged := 0
 	req := consent.Request{Space: space, Act: consent.ActDossierList}
 	err := s.cfg.Gate.Do(ctx, actor, req, func(tx store.Tx) error {
-		list = nil
+		list, damaged = nil, 0
 		err := each(tx, func(id string, r record) error {
 			if consent.Visible(actor, space, r.facts(id)) {
 				list = append(list, r.document(id))
 			}
+			return nil
+		}, func(string) error {
+			damaged++
 			return nil
 		})
 		if err != nil {
@@ -36,6 +40,9 @@ func (s *Service) List(ctx context.Context, actor identity.Actor, space store.Ow
 	})
 	if err != nil {
 		return nil, err
+	}
+	if damaged > 0 {
+		s.cfg.Log.Error("dossier: documents that are damaged are not listed", "space", string(space), "count", damaged)
 	}
 	slices.SortStableFunc(list, func(a, b Document) int {
 		if c := b.Date.Compare(a.Date); c != 0 {
@@ -49,16 +56,18 @@ func (s *Service) List(ctx context.Context, actor identity.Actor, space store.Ow
 	return list, nil
 }
 
-// each calls fn for each document of the space.
-func each(tx store.Tx, fn func(id string, r record) error) error {
+// each calls fn for each document of the space, and bad for each whose record
+// is damaged.
+func each(tx store.Tx, fn func(id string, r record) error, bad func(id string) error) error {
 	prefix := []byte(documentPrefix)
-	return tx.Scan(prefix, store.After(prefix), func(k, v []byte) error {
+	return store.ScanAround(tx, prefix, store.After(prefix), func(k, v []byte) error {
+		id := string(k[len(prefix):])
 		var r record
 		if err := store.Decode(v, &r); err != nil {
-			return err
+			return bad(id)
 		}
-		return fn(string(k[len(prefix):]), r)
-	})
+		return fn(id, r)
+	}, func(d *store.Damage) error { return bad(string(d.Key[len(prefix):])) })
 }
 
 // traced notes that a holder looked at what is theirs; where that was traced a
@@ -72,7 +81,7 @@ func (s *Service) traced(tx store.Tx, actor identity.Actor, key string) error {
 	switch {
 	case err == nil && now.Sub(time.UnixMilli(last)) < s.cfg.TraceEvery && now.UnixMilli() >= last:
 		return consent.ErrNothing
-	case err != nil && !errors.Is(err, store.ErrNotFound):
+	case err != nil && !missing(err):
 		return err
 	}
 	return store.Save(tx, []byte(key), now.UnixMilli())

@@ -117,11 +117,32 @@ func (r record) same(o record) bool {
 		strings.Join(r.Confidentiality, " ") == strings.Join(o.Confidentiality, " ")
 }
 
-// count returns how many documents there are.
+// missing reports whether a record is not there, or damaged: what it said is
+// lost, and may be said anew.
+func missing(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)
+}
+
+// count returns how many documents there are. A damaged number is counted anew.
 func count(tx store.Tx) (int, error) {
 	n, err := store.Load[int](tx, []byte(countKey))
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return 0, nil
+	case errors.Is(err, store.ErrCorrupt):
+		return recount(tx)
 	}
+	return n, err
+}
+
+// recount counts the documents, damaged ones too.
+func recount(tx store.Tx) (n int, err error) {
+	err = each(tx, func(string, record) error {
+		n++
+		return nil
+	}, func(string) error {
+		n++
+		return nil
+	})
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 
 	"pli/store"
@@ -46,33 +47,57 @@ type found struct {
 func (s *Service) survey(ctx context.Context, space store.Owner) (list []found, problems []Problem, err error) {
 	err = s.cfg.DB.View(ctx, space, func(tx store.Tx) error {
 		list, problems = nil, nil
-		damaged := 0
-		prefix := []byte(documentPrefix)
-		err := tx.Scan(prefix, store.After(prefix), func(k, v []byte) error {
-			id := string(k[len(prefix):])
-			var r record
-			if err := store.Decode(v, &r); err != nil {
-				problems = append(problems, Problem{id, "its record does not decode"})
-				damaged++
-				return nil
-			}
-			list = append(list, found{r.document(id), r.Blob})
-			return nil
-		})
-		if errors.Is(err, store.ErrCorrupt) {
-			problems = append(problems, Problem{"", "a record is damaged"})
-			return nil
-		}
-		if err != nil {
+		n, err := store.Load[int](tx, []byte(countKey))
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			problems, n = append(problems, Problem{"", "the number of documents is damaged"}), -1
+		case err != nil && !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		n, err := count(tx)
-		if err == nil && n != len(list)+damaged {
+		damaged := 0
+		err = each(tx, func(id string, r record) error {
+			list = append(list, found{r.document(id), r.Blob})
+			return nil
+		}, func(id string) error {
+			problems = append(problems, Problem{id, "its record is damaged"})
+			damaged++
+			return nil
+		})
+		if err == nil && n >= 0 && n != len(list)+damaged {
 			problems = append(problems, Problem{"", "the number of documents is not what it says"})
 		}
-		return err
+		others, otherErr := damagedBeside(tx)
+		problems = append(problems, others...)
+		return errors.Join(err, otherErr)
 	})
 	return list, problems, err
+}
+
+// damagedBeside tells of the damaged records beside those of documents and
+// their number.
+func damagedBeside(tx store.Tx) (problems []Problem, err error) {
+	for _, b := range beside {
+		err = errors.Join(err, b.damaged(tx, func(*store.Damage) error {
+			problems = append(problems, Problem{"", b.what + " is damaged"})
+			return nil
+		}))
+	}
+	return problems, err
+}
+
+// beside are the records that are made anew when they are needed.
+var beside = [...]besides{
+	{sourcePrefix, "a record of what a document came from"},
+	{listedKey, "the record of the last listing"},
+	{readPrefix, "a record of the last reading of a document"},
+}
+
+// besides are records of one sort.
+type besides struct{ prefix, what string }
+
+// damaged calls fn for each of them that is damaged.
+func (b besides) damaged(tx store.Tx, fn func(*store.Damage) error) error {
+	return store.ScanAround(tx, []byte(b.prefix), store.After([]byte(b.prefix)), func(_, _ []byte) error { return nil }, fn)
 }
 
 // verifyContent returns what is wrong with a document's content, "" if nothing is.
@@ -96,18 +121,20 @@ func (s *Service) verifyContent(ctx context.Context, space store.Owner, f found)
 }
 
 // Blobs calls fn for the blob of each document of a space, with its size in
-// bytes, so that a sweeper can tell them from what a crash left behind. A
-// damaged record is store.ErrCorrupt: nothing may be swept then.
+// bytes, so that a sweeper can tell them from what a crash left behind. It ends
+// with store.ErrCorrupt if the record of a document is damaged: nothing may be
+// swept then.
 func (s *Service) Blobs(ctx context.Context, space store.Owner, fn func(id blob.ID, size int64) error) error {
 	list, problems, err := s.survey(ctx, space)
-	if err == nil && len(problems) > 0 {
-		err = store.ErrCorrupt
-	}
 	for _, f := range list {
-		if err != nil {
-			return err
+		if err == nil {
+			err = fn(f.blob, sealed.SealedSize(f.doc.Size))
 		}
-		err = fn(f.blob, sealed.SealedSize(f.doc.Size))
+	}
+	for _, p := range problems {
+		if err == nil && p.Document != "" {
+			err = fmt.Errorf("%w: a document, which names a blob", store.ErrCorrupt)
+		}
 	}
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"pli/internal/errs"
@@ -331,58 +330,13 @@ func (a *adopting) bringBlobs(ctx context.Context, batch []bringing) (ready []br
 	return ready, nil
 }
 
-// bringBlob brings one blob, unless it is here. A damaged one here makes place
-// for it, and comes back if it cannot be had.
+// bringBlob brings one blob, unless it is here, sound.
 func (a *adopting) bringBlob(ctx context.Context, want namedBlob) error {
-	err := a.s.checkBlob(ctx, want)
-	var old []byte
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, store.ErrCorrupt):
-		if old, err = a.s.takeBlob(ctx, want.id); err != nil {
-			return err
-		}
-	case !errors.Is(err, blob.ErrNotFound):
+	check := func() error { return a.s.checkBlob(ctx, want) }
+	if err := check(); err == nil || !lost(err) {
 		return err
 	}
-	if err = a.bring(ctx, want.id); err == nil {
-		err = a.s.checkBlob(ctx, want)
-	}
-	if err != nil && old != nil {
-		err = errors.Join(err, a.s.putBlob(context.WithoutCancel(ctx), want.id, old))
-	}
-	return err
-}
-
-// takeBlob removes a blob and returns its bytes: at most a sealed message's.
-func (s *Service) takeBlob(ctx context.Context, id blob.ID) ([]byte, error) {
-	r, err := s.cfg.Blobs.Open(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	b := make([]byte, r.Size())
-	if n, err := r.ReadAt(b, 0); n < len(b) {
-		return nil, err
-	}
-	return b, s.cfg.Blobs.Delete(ctx, id)
-}
-
-// putBlob writes a blob that was taken, unless another has its place.
-func (s *Service) putBlob(ctx context.Context, id blob.ID, b []byte) error {
-	w, err := s.cfg.Blobs.CreateAs(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	if _, err := io.Copy(w, bytes.NewReader(b)); err != nil {
-		return err
-	}
-	if _, err := w.Commit(); !errors.Is(err, blob.ErrExists) {
-		return err
-	}
-	return nil
+	return blob.Renew(ctx, a.s.cfg.Blobs, want.id, a.bring, check)
 }
 
 // enter writes a batch in one transaction.
