@@ -26,7 +26,7 @@ func pli(t *testing.T, args ...string) (string, int) {
 // Every verb tells what it does, with an example.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{"demo", "init", "serve", "space add", "space list", "space state", "member add", "member list", "domain add", "domain list", "verify"} {
+	for _, verb := range []string{"demo", "init", "serve", "space add", "space list", "space state", "member add", "member list", "domain add", "domain list", "verify", "keep sweep", "keep compact", "keep status"} {
 		out, code := pli(t, append(strings.Fields(verb), "--help")...)
 		if code != 0 || !strings.Contains(out, "Example") {
 			t.Errorf("pli %s --help: exit %d\n%s", verb, code, out)
