@@ -11,7 +11,9 @@ import (
 	"pli/store"
 	"pli/store/blob"
 	blobdir "pli/store/blob/dir"
+	"pli/store/blob/s3"
 	"pli/store/bolt"
+	"pli/store/postgres"
 	"pli/store/sealed"
 )
 
@@ -37,7 +39,10 @@ func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 		return nil, err
 	}
 	dir := in.cfg.Dir
-	master, err := sealed.LoadMaster(filepath.Join(dir, "keys", "master.key"))
+	if err := refuseUnfinished(dir); err != nil {
+		return nil, err
+	}
+	master, err := sealed.LoadMaster(masterPath(dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s holds no instance (no keys/master.key): make one with «pli init»", dir)
 	}
@@ -59,30 +64,30 @@ func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 			return nil, err
 		}
 	}
-	in.blobs, err = in.openBlobs(ctx)
+	bare, err := in.openBlobs(ctx)
+	in.hold = newHolding(bare, in.deps.Log)
+	in.blobs = in.hold
 	return master, err
 }
 
 // openDB opens one bare store of the configured engine: a folder of the
 // instance, or a schema of the database.
-func (in *Instance) openDB(_ context.Context, name string, shards int) (store.DB, error) {
-	switch in.cfg.StoreEngine {
-	case engineBolt:
+func (in *Instance) openDB(ctx context.Context, name string, shards int) (store.DB, error) {
+	if in.cfg.StoreEngine == engineBolt {
 		return open(bolt.Open(bolt.Config{Dir: filepath.Join(in.cfg.Dir, name), Shards: shards, Log: in.deps.Log}))
 	}
-	return nil, fmt.Errorf("no store engine %q", in.cfg.StoreEngine)
+	return open(postgres.Open(ctx, postgres.Config{URL: in.cfg.StoreEngine, Schema: "pli_" + name, Log: in.deps.Log}))
 }
 
-func (in *Instance) openBlobs(_ context.Context) (blob.Store, error) {
-	switch in.cfg.BlobEngine {
-	case engineDir:
-		s, err := blobdir.Open(filepath.Join(in.cfg.Dir, "blobs"), blobdir.Config{Log: in.deps.Log})
-		if err != nil {
-			return nil, err
-		}
-		return s, nil
+func (in *Instance) openBlobs(ctx context.Context) (blob.Store, error) {
+	folder := filepath.Join(in.cfg.Dir, "blobs")
+	if in.cfg.BlobEngine == engineDir {
+		return openBlob(blobdir.Open(folder, blobdir.Config{Log: in.deps.Log}))
 	}
-	return nil, fmt.Errorf("no blob engine %q", in.cfg.BlobEngine)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	return openBlob(s3.Open(ctx, s3.Config{URL: in.cfg.BlobEngine, Spool: folder, Log: in.deps.Log}))
 }
 
 // open makes an engine a store.DB, and none of a failure.
@@ -91,6 +96,13 @@ func open[T store.DB](db T, err error) (store.DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+func openBlob[T blob.Store](s T, err error) (blob.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (in *Instance) closeStores() error {
