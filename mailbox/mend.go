@@ -27,7 +27,9 @@ func loadCounters(tx store.Tx, id boxID) (counters, error) {
 	}
 	c.UIDNext += mendGap
 	c.ModSeq += mendGap
-	c.LogFloor = c.ModSeq // who asks from before must list anew
+	if c.LogLen == 0 {
+		c.LogFloor = c.ModSeq // who asks from before must list anew
+	}
 	if d, err := loadDirectory(tx); err == nil {
 		c.Dead = d.byID(id) == nil
 	}
@@ -35,8 +37,8 @@ func loadCounters(tx store.Tx, id boxID) (counters, error) {
 }
 
 // countBox makes a box's counters from its entries and its expunge log, with
-// UIDNext and ModSeq just behind, or at, the largest that are there. It says
-// whether the log is whole.
+// UIDNext and ModSeq just behind, or at, the largest that are there, and
+// LogFloor just before the oldest expunge. It says whether the log is whole.
 func countBox(tx store.Tx, id boxID) (c counters, wholeLog bool, err error) {
 	b := boxTx{c: counters{UIDNext: 1, ModSeq: 1}}
 	uid := func(u UID) { b.c.UIDNext = max(b.c.UIDNext, u+1) }
@@ -53,16 +55,20 @@ func countBox(tx store.Tx, id boxID) (c counters, wholeLog bool, err error) {
 		return b.c, false, err
 	}
 	wholeLog = true
-	err = scanGone(tx, id, 0, func(modseq uint64, e expunged) error {
-		b.c.LogLen++
+	log := func(modseq uint64) {
+		if b.c.LogLen++; b.c.LogLen == 1 {
+			b.c.LogFloor = max(modseq, 1) - 1
+		}
 		b.c.ModSeq = max(b.c.ModSeq, modseq)
+	}
+	err = scanGone(tx, id, 0, func(modseq uint64, e expunged) error {
+		log(modseq)
 		for _, r := range e.UIDs {
 			uid(UID(r.Last))
 		}
 		return nil
 	}, func(modseq uint64) error {
-		b.c.LogLen++
-		b.c.ModSeq = max(b.c.ModSeq, modseq)
+		log(modseq)
 		wholeLog = false
 		return nil
 	})

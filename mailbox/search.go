@@ -2,8 +2,10 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"slices"
 
+	"pli/certs/keyring"
 	"pli/internal/errs"
 	"pli/mailbox/message"
 )
@@ -104,11 +106,20 @@ func (s *searching) readBodies(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.readBody(ctx, sub); err != nil && !errs.Is(err, errs.NotFound) {
+		switch err := s.readBody(ctx, sub); {
+		case err == nil, errs.Is(err, errs.NotFound):
+		case unreadable(err):
+			s.v.a.s.cfg.Log.Error("a damaged message is not searched", "owner", string(s.v.a.Owner()), "message", sub.id.String(), "err", err)
+		default:
 			return err
 		}
 	}
 	return nil
+}
+
+// unreadable reports whether an error says that a message is damaged.
+func unreadable(err error) bool {
+	return lost(err) || errors.Is(err, keyring.ErrDamaged) || errors.Is(err, keyring.ErrUnsupported)
 }
 
 func (s *searching) readBody(ctx context.Context, sub *subject) error {
