@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"pli/internal/errs"
@@ -71,4 +74,22 @@ func OpenRepository(ctx context.Context, place string, create bool, log *slog.Lo
 		return nil, errs.New(errs.Invalid, "a backup lies in a folder or in a bucket (s3://…), not elsewhere")
 	}
 	return OpenFolder(place, create)
+}
+
+// Place returns a place as another process finds it: a folder's whole path, or
+// a URL with the secret key that this process was given.
+func Place(place string) (string, error) {
+	u, err := url.Parse(place)
+	if err != nil || u.Scheme != "s3" {
+		if place == "" || strings.Contains(place, "://") {
+			return place, nil // to be refused where it is opened
+		}
+		return filepath.Abs(place)
+	}
+	if _, has := u.User.Password(); !has && u.User != nil {
+		if secret := os.Getenv(s3.EnvSecret); secret != "" {
+			u.User = url.UserPassword(u.User.Username(), secret)
+		}
+	}
+	return u.String(), nil
 }

@@ -53,7 +53,7 @@ const (
 // Restore brings the whole backup into stores that are empty, or that an
 // earlier Restore of the same backup has left unfinished. Every digest is
 // checked before anything is written. Where it ends early, the same call takes
-// it up again. The caller removes the marker when nothing else is to be done.
+// it up again. The caller removes the marker by Finish.
 func (b *Backup) Restore(ctx context.Context, to Instance, o Restoring) (Restored, error) {
 	r := &restoring{Backup: b, Restoring: o, to: to, meter: newMeter(b.cfg)}
 	r.done.Backup = b.Name
@@ -131,7 +131,7 @@ func (r *restoring) note(mark restoreMark) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(r.Marker, append(b, '\n'))
+	return ReplaceFile(r.Marker, append(b, '\n'))
 }
 
 // skip says whether to go on after an error, and then tells what is missing.
@@ -321,8 +321,17 @@ func (r *restoring) keys(ctx context.Context) error {
 	return flush()
 }
 
-// replaceFile writes a small file in place of another, durable on return.
-func replaceFile(path string, content []byte) error {
+// Finish removes the marker of a restore, when nothing else is to be done.
+func Finish(marker string) error {
+	if err := os.Remove(marker); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(marker))
+}
+
+// ReplaceFile writes a small file, for its owner alone, in place of another. It
+// is durable on return.
+func ReplaceFile(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".pli-new-")
 	if err != nil {
 		return err

@@ -20,14 +20,16 @@ import (
 
 // cli is the whole command line.
 type cli struct {
-	Demo   demoCmd   `cmd:"" help:"Run the whole system on loopback with sample people."`
-	Init   initCmd   `cmd:"" help:"Make a folder for a real instance: configuration and keys."`
-	Serve  serveCmd  `cmd:"" help:"Run an instance."`
-	Space  spaceCmd  `cmd:"" help:"Spaces of holders: add, list, move through their life."`
-	Member memberCmd `cmd:"" help:"Members (professionals, establishments) and their mailboxes."`
-	Domain domainCmd `cmd:"" help:"Domains of the trusted space and their operators' certificates."`
-	Verify verifyCmd `cmd:"" help:"Check everything that is stored: records, seals, bodies, traces."`
-	Keep   keepCmd   `cmd:"" help:"House-keeping: orphan blobs, free room in files, and how the stores are."`
+	Demo    demoCmd    `cmd:"" help:"Run the whole system on loopback with sample people."`
+	Init    initCmd    `cmd:"" help:"Make a folder for a real instance: configuration and keys."`
+	Serve   serveCmd   `cmd:"" help:"Run an instance."`
+	Space   spaceCmd   `cmd:"" help:"Spaces of holders: add, list, move through their life."`
+	Member  memberCmd  `cmd:"" help:"Members (professionals, establishments) and their mailboxes."`
+	Domain  domainCmd  `cmd:"" help:"Domains of the trusted space and their operators' certificates."`
+	Verify  verifyCmd  `cmd:"" help:"Check everything that is stored: records, seals, bodies, traces."`
+	Backup  backupCmd  `cmd:"" help:"Copy everything, sealed, while the instance runs; list, check and prune backups."`
+	Restore restoreCmd `cmd:"" help:"Bring back a whole instance, or one account of a running one."`
+	Keep    keepCmd    `cmd:"" help:"House-keeping: orphan blobs, free room in files, and how the stores are."`
 }
 
 // app is what every verb is handed.

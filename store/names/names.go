@@ -123,6 +123,29 @@ func (n *Names) Unbind(ctx context.Context, kind, name string) error {
 	return n.db.Update(ctx, at, func(tx store.Tx) error { return tx.Delete(key) })
 }
 
+// Forget frees every name that is bound to one of some owners, as if each had
+// been unbound. It reads all names there are.
+func (n *Names) Forget(ctx context.Context, owners map[store.Owner]bool) error {
+	if len(owners) == 0 {
+		return nil
+	}
+	for i := range 256 {
+		at := store.Owner(fmt.Sprintf("sys/names-%02x", i))
+		err := n.db.Update(ctx, at, func(tx store.Tx) error {
+			return tx.Scan(nil, nil, func(key, bound []byte) error {
+				if !owners[store.Owner(bound)] {
+					return nil
+				}
+				return tx.Delete(key)
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // read returns a record's value, nil if there is none.
 func (n *Names) read(ctx context.Context, owner store.Owner, key []byte) (value []byte, err error) {
 	err = n.db.View(ctx, owner, func(tx store.Tx) error {

@@ -201,3 +201,28 @@ func TestSameWork(t *testing.T) {
 		}
 	}
 }
+
+// TestForget: the names of one owner go, whatever their kind, and no other's.
+func TestForget(t *testing.T) {
+	t.Parallel()
+	n, _, _ := open(t)
+	ctx := context.Background()
+	for i := range 40 {
+		owner := store.Owner(fmt.Sprintf("s/%d", i%4))
+		if err := n.Bind(ctx, "ins", fmt.Sprint(i), owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Forget(ctx, map[store.Owner]bool{"s/1": true, "s/3": true, "s/none": true}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		_, err := n.Find(ctx, "ins", fmt.Sprint(i))
+		if gone := i%2 == 1; errs.Is(err, errs.NotFound) != gone || !gone && err != nil {
+			t.Errorf("name %d: %v", i, err)
+		}
+	}
+	if err := n.Bind(ctx, "ins", "1", "s/new"); err != nil {
+		t.Errorf("a name that is free again: %v", err)
+	}
+}

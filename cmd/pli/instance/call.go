@@ -53,7 +53,7 @@ func Call(ctx context.Context, config, name string, in, out any) error {
 var errNotRunning = errors.New("the instance is not running")
 
 func callHere(ctx context.Context, cfg *Config, name string, body []byte) ([]byte, error) {
-	in, err := Open(ctx, cfg, Deps{Now: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	in, err := Open(ctx, cfg, here())
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,11 @@ func callHere(ctx context.Context, cfg *Config, name string, body []byte) ([]byt
 		return nil, err
 	}
 	return json.Marshal(v)
+}
+
+// here is what an operation takes that is carried out by the verb itself.
+func here() Deps {
+	return Deps{Now: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 }
 
 // answer is one JSON value of what the socket says to an operation: how far it

@@ -43,7 +43,9 @@ type Instance struct {
 	db           store.DB // sealed
 	keys         *sealed.Keys
 	blobs        blob.Store
-	lease        *lease // nil where the engine has a lock of its own
+	hold         *holding   // the same, where deletions can wait
+	backing      sync.Mutex // held by the backup under way
+	lease        *lease     // nil where the engine has a lock of its own
 
 	spaces    *space.Service
 	signin    *signin.Service

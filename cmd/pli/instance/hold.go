@@ -1,0 +1,117 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"pli/store/blob"
+)
+
+// holding is the instance's store of blobs. Deletions can be made to wait:
+// while a backup runs, a record that was copied may name a blob that is deleted
+// a moment later. What waits when the process is killed has no record, and the
+// sweeper finds it.
+type holding struct {
+	blob.Store
+	log *slog.Logger
+
+	mu      sync.Mutex
+	holds   int
+	waiting map[blob.ID]struct{} // deleted, and still there
+}
+
+func newHolding(s blob.Store, log *slog.Logger) *holding {
+	return &holding{Store: s, log: log, waiting: make(map[blob.ID]struct{})}
+}
+
+// Hold makes deletions wait until Release; holds add up.
+func (h *holding) Hold() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.holds++
+}
+
+// Release ends one Hold. After the last one, what has waited is deleted.
+func (h *holding) Release(ctx context.Context) {
+	h.mu.Lock()
+	h.holds--
+	var ids []blob.ID
+	if h.holds == 0 {
+		for id := range h.waiting {
+			ids = append(ids, id)
+		}
+	}
+	h.mu.Unlock()
+	for _, id := range ids {
+		if err := h.deleteWaiting(context.WithoutCancel(ctx), id); err != nil {
+			h.log.Warn("a blob without a record stays behind", "blob", string(id), "err", err)
+		}
+	}
+}
+
+// deleteWaiting deletes a blob that has waited, unless it was brought back.
+func (h *holding) deleteWaiting(ctx context.Context, id blob.ID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.waiting[id]; !ok || h.holds > 0 {
+		return nil
+	}
+	delete(h.waiting, id)
+	return h.Store.Delete(ctx, id)
+}
+
+// Delete removes a blob, later if deletions wait.
+func (h *holding) Delete(ctx context.Context, id blob.ID) error {
+	h.mu.Lock()
+	held := h.holds > 0
+	if held {
+		h.waiting[id] = struct{}{}
+	}
+	h.mu.Unlock()
+	if held {
+		return ctx.Err()
+	}
+	return h.Store.Delete(ctx, id)
+}
+
+// CreateAs brings a blob back. One that waits to be deleted stays.
+func (h *holding) CreateAs(ctx context.Context, id blob.ID) (blob.Writer, error) {
+	w, err := h.Store.CreateAs(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &comeback{w, h, id}, nil
+}
+
+type comeback struct {
+	blob.Writer
+	holding *holding
+	id      blob.ID
+}
+
+// Commit takes the blob off the list of those that wait.
+func (c *comeback) Commit() (blob.ID, error) {
+	waited := c.holding.forget(c.id)
+	id, err := c.Writer.Commit()
+	if err != nil && !errors.Is(err, blob.ErrExists) && waited {
+		c.holding.mu.Lock()
+		c.holding.waiting[c.id] = struct{}{}
+		c.holding.mu.Unlock()
+	}
+	return id, err
+}
+
+func (h *holding) forget(id blob.ID) (waited bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, waited = h.waiting[id]
+	delete(h.waiting, id)
+	return waited
+}
+
+// replace deletes a damaged blob at once, so that it can be brought back.
+func (h *holding) replace(ctx context.Context, id blob.ID) error {
+	return h.Store.Delete(ctx, id)
+}
