@@ -21,14 +21,17 @@ type Fault struct {
 	conns   map[*faultConn]struct{}
 	mode    faultMode
 	changed chan struct{} // closed when the mode changes
+	struck  chan struct{} // closed when the mode strikes for the first time
+	once    *sync.Once    // of struck
 }
 
 // faultMode is what is wrong at present.
 type faultMode struct {
-	kind  faultKind
-	after int64 // bytes of one connection, from when the fault began
-	times int   // how often it is still to strike; below zero for ever
-	rate  int64 // bytes a second
+	kind   faultKind
+	after  int64  // bytes of one connection, from when the fault began
+	times  int    // how often it is still to strike; below zero for ever
+	rate   int64  // bytes a second
+	answer string // to HTTP requests
 }
 
 type faultKind uint8
@@ -37,22 +40,23 @@ const (
 	faultNone faultKind = iota
 	faultDown
 	faultHang
+	faultHangRequest
 	faultSlow
 	faultCutRequest
 	faultCutResponse
-	faultSlowDown
+	faultAnswer
 )
 
 // NewFault starts a proxy before the server at an address. It ends with the
 // test.
 func NewFault(t testing.TB, to string) *Fault {
 	t.Helper()
-	f := &Fault{addr: freeAddr(), to: to, conns: make(map[*faultConn]struct{}), changed: make(chan struct{})}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.listenLocked(); err != nil {
+	addr, err := freeAddr()
+	if err != nil {
 		t.Fatal(err)
 	}
+	f := &Fault{addr: addr, to: to, conns: make(map[*faultConn]struct{}), changed: make(chan struct{})}
+	f.Heal()
 	t.Cleanup(f.Down)
 	return f
 }
@@ -69,6 +73,12 @@ func (f *Fault) Down() { f.set(faultMode{kind: faultDown}) }
 // Hang takes connections and bytes, and passes nothing on.
 func (f *Fault) Hang() { f.set(faultMode{kind: faultHang}) }
 
+// HangRequests passes on that many bytes of what a client sends on one
+// connection, and holds the rest back.
+func (f *Fault) HangRequests(after int64) {
+	f.set(faultMode{kind: faultHangRequest, after: after, times: -1})
+}
+
 // Slow passes on so many bytes a second in each direction of a connection.
 func (f *Fault) Slow(rate int64) { f.set(faultMode{kind: faultSlow, rate: rate}) }
 
@@ -84,16 +94,24 @@ func (f *Fault) CutResponses(after int64, times int) {
 	f.set(faultMode{kind: faultCutResponse, after: after, times: times})
 }
 
-// SlowDown answers HTTP requests with status 503 and S3's code SlowDown; as
-// often as times says, or always if it is negative. Open connections are cut.
-func (f *Fault) SlowDown(times int) { f.set(faultMode{kind: faultSlowDown, times: times}) }
+// SlowDown answers HTTP requests as an S3 server does that has too much to do;
+// as often as times says, or always if it is negative. Open connections are cut.
+func (f *Fault) SlowDown(times int) { f.Answer(503, "SlowDown", times) }
 
-// Struck reports whether a fault that was to strike a number of times has done
-// so.
-func (f *Fault) Struck() bool {
+// Answer answers HTTP requests with a status and an S3 error code, as SlowDown
+// does.
+func (f *Fault) Answer(status int, code string, times int) {
+	body := `<?xml version="1.0" encoding="UTF-8"?><Error><Code>` + code + `</Code><Message>The proxy says so.</Message></Error>`
+	answer := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, code, len(body), body)
+	f.set(faultMode{kind: faultAnswer, times: times, answer: answer})
+}
+
+// Struck returns a channel that is closed when the fault that was set last
+// strikes for the first time.
+func (f *Fault) Struck() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.mode.times == 0
+	return f.struck
 }
 
 func (f *Fault) set(mode faultMode) {
@@ -101,10 +119,10 @@ func (f *Fault) set(mode faultMode) {
 	defer f.mu.Unlock()
 	f.mode = mode
 	close(f.changed)
-	f.changed = make(chan struct{})
+	f.changed, f.struck, f.once = make(chan struct{}), make(chan struct{}), new(sync.Once)
 	for c := range f.conns {
 		c.passed = [2]int64{}
-		if mode.kind == faultDown || mode.kind == faultSlowDown {
+		if mode.kind == faultDown || mode.kind == faultAnswer {
 			c.cut()
 		}
 	}
@@ -137,20 +155,27 @@ func (f *Fault) accept(listen net.Listener) {
 	}
 }
 
-// strike reports whether a fault of that kind is to strike now, and counts it.
-func (f *Fault) strike(kind faultKind) bool {
+// strikeLocked counts that the fault strikes once more.
+func (f *Fault) strikeLocked() {
+	f.mode.times--
+	struck := f.struck
+	f.once.Do(func() { close(struck) })
+}
+
+// answer returns what is to be answered in the server's place, "" if nothing.
+func (f *Fault) answer() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mode.kind != kind || f.mode.times == 0 {
-		return false
+	if f.mode.kind != faultAnswer || f.mode.times == 0 {
+		return ""
 	}
-	f.mode.times--
-	return true
+	f.strikeLocked()
+	return f.mode.answer
 }
 
 func (f *Fault) serve(client *net.TCPConn) {
-	if f.strike(faultSlowDown) {
-		answerSlowDown(client)
+	if answer := f.answer(); answer != "" {
+		answerRequest(client, answer)
 		return
 	}
 	conn, err := net.Dial("tcp", f.to)
@@ -233,17 +258,20 @@ func (c *faultConn) admit(direction int, n int64) (pass int64, cut bool) {
 	f := c.fault
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.mode.kind == faultHang {
+	before := c.passed[direction]
+	for f.mode.kind == faultHang || f.mode.kind == faultHangRequest && direction == 0 && before+n > f.mode.after {
+		f.strikeLocked()
 		f.wait(nil)
+		before = c.passed[direction]
 	}
 	if f.mode.kind == faultSlow {
+		f.strikeLocked()
 		f.wait(time.After(time.Duration(n) * time.Second / time.Duration(f.mode.rate)))
 	}
-	before := c.passed[direction]
 	c.passed[direction] += n
 	cuts := f.mode.kind == faultCutRequest && direction == 0 || f.mode.kind == faultCutResponse && direction == 1
 	if cuts && f.mode.times != 0 && before+n > f.mode.after {
-		f.mode.times--
+		f.strikeLocked()
 		return max(0, f.mode.after-before), true
 	}
 	return n, false
@@ -260,9 +288,9 @@ func (f *Fault) wait(until <-chan time.Time) {
 	}
 }
 
-// answerSlowDown answers one HTTP request as an S3 server does that has too
-// much to do, and reads what the client was still sending, for a while.
-func answerSlowDown(client *net.TCPConn) {
+// answerRequest answers one HTTP request, and reads what the client was still
+// sending, for a while.
+func answerRequest(client *net.TCPConn, answer string) {
 	defer client.Close()
 	client.SetDeadline(time.Now().Add(5 * time.Second))
 	in := bufio.NewReader(client)
@@ -272,8 +300,7 @@ func answerSlowDown(client *net.TCPConn) {
 			return
 		}
 	}
-	const body = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`
-	fmt.Fprintf(client, "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
+	io.WriteString(client, answer)
 	client.CloseWrite()
 	io.Copy(io.Discard, in)
 }

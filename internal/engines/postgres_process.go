@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,13 +78,14 @@ func (c *Cluster) Kill(t testing.TB) {
 // part can be written for a full disk, so n is not a multiple of its pages.
 func (c *Cluster) LimitFiles(t testing.TB, n uint64) {
 	t.Helper()
-	limit := unix.Rlimit{Cur: n, Max: unix.RLIM_INFINITY}
-	if n == 0 {
-		limit.Cur = unix.RLIM_INFINITY
+	limit := "unlimited"
+	if n > 0 {
+		limit = strconv.FormatUint(n, 10)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := unix.Prlimit(c.pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+	// As the server's own user: not every root may limit another's processes.
+	if err := c.runAsIs("prlimit", "--pid", strconv.Itoa(c.pid), "--fsize="+limit+":"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -103,19 +101,6 @@ func (c *Cluster) startSomewhere() (err error) {
 		}
 	}
 	return err
-}
-
-// freeServerPort returns a port on which nobody listens, below those that the
-// system gives to outgoing connections: it is still free after a restart.
-func freeServerPort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("engines: no free port between 20000 and 32000")
 }
 
 func (c *Cluster) start() error {
@@ -138,8 +123,8 @@ func (c *Cluster) start() error {
 	}
 	defer log.Close()
 	cmd.Stderr = log
-	c.ended = make(chan struct{})
-	if err := startBound(cmd, c.ended); err != nil {
+	// PostgreSQL ends all of its processes on SIGQUIT.
+	if c.ended, err = startBound(cmd, syscall.SIGQUIT); err != nil {
 		return err
 	}
 	c.pid = cmd.Process.Pid
@@ -150,25 +135,6 @@ func (c *Cluster) start() error {
 		return err
 	}
 	return nil
-}
-
-// startBound starts a command that is told to end when this process does
-// (SIGQUIT: PostgreSQL ends all of its processes), and closes ended when it
-// has. Linux sends that signal when the thread ends which has started the
-// command: so that thread does nothing else.
-func startBound(cmd *exec.Cmd, ended chan struct{}) error {
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-			close(ended)
-		}
-	}()
-	return <-started
 }
 
 // ready waits until the server answers.

@@ -3,14 +3,12 @@ package engines
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,10 +21,14 @@ const (
 	S3Secret = "never/in+a=log@all"
 )
 
+// requestLog is a file beside the buckets' folders.
+const requestLog = ".requests"
+
 // Gateway is an S3 server: versity's gateway over a folder, in which a bucket
 // is a folder and an object a file.
 type Gateway struct {
 	program, dir, addr string
+	options            []string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -53,9 +55,10 @@ func S3(t testing.TB) string {
 		}
 		keepsIn(dir)
 		atEnd(func() { os.RemoveAll(dir) })
-		shared.gateway = newGateway(program, dir)
-		shared.err = shared.gateway.start()
-		atEnd(shared.gateway.Kill)
+		if shared.gateway, shared.err = newGateway(program, dir); shared.err == nil {
+			shared.err = shared.gateway.start()
+			atEnd(shared.gateway.Kill)
+		}
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
@@ -63,17 +66,23 @@ func S3(t testing.TB) string {
 	return shared.gateway.URL(t)
 }
 
-// NewGateway starts a server of the test's own, stopped at its end.
-func NewGateway(t testing.TB) *Gateway {
+// NewGateway starts a server of the test's own, stopped at its end, with
+// further options of the program.
+func NewGateway(t testing.TB, options ...string) *Gateway {
 	t.Helper()
-	g := newGateway(Tool(t, "versitygw"), t.TempDir())
+	dir := t.TempDir()
+	g, err := newGateway(Tool(t, "versitygw"), dir, append(options, "--access-log", filepath.Join(dir, requestLog))...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(g.Kill)
 	g.Start(t)
 	return g
 }
 
-func newGateway(program, dir string) *Gateway {
-	return &Gateway{program: program, dir: dir, addr: freeAddr()}
+func newGateway(program, dir string, options ...string) (*Gateway, error) {
+	addr, err := freeAddr()
+	return &Gateway{program: program, dir: dir, addr: addr, options: options}, err
 }
 
 // Addr returns where the server listens: host:port.
@@ -81,6 +90,22 @@ func (g *Gateway) Addr() string { return g.addr }
 
 // Dir returns the folder that holds the buckets' folders.
 func (g *Gateway) Dir() string { return g.dir }
+
+// Requests returns the operations that a server of the test's own has answered,
+// in order, as S3 calls them: GetObject.
+func (g *Gateway) Requests(t testing.TB) (names []string) {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(g.dir, requestLog))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word := range strings.FieldsSeq(string(log)) {
+		if name, ok := strings.CutPrefix(word, "s3_"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // URL makes a bucket and returns its URL.
 func (g *Gateway) URL(t testing.TB) string {
@@ -115,11 +140,12 @@ func (g *Gateway) Start(t testing.TB) {
 func (g *Gateway) start() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	cmd := exec.Command(g.program, "--quiet", "--keep-alive", "--port", g.addr, "posix", g.dir)
+	options := append([]string{"--quiet", "--keep-alive", "--port", g.addr}, g.options...)
+	cmd := exec.Command(g.program, append(options, "posix", g.dir)...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+S3Access, "ROOT_SECRET_ACCESS_KEY="+S3Secret)
 	g.output.Reset()
 	cmd.Stdout, cmd.Stderr = &g.output, &g.output
-	ended, err := startTied(cmd)
+	ended, err := startBound(cmd, syscall.SIGKILL)
 	if err != nil {
 		return fmt.Errorf("engines: %w", err)
 	}
@@ -157,36 +183,4 @@ func (g *Gateway) end(signal syscall.Signal) {
 		<-g.ended
 	}
 	g.cmd = nil
-}
-
-// startTied starts a process that the kernel kills if this one ends, however
-// that may be. The kernel watches the thread that started it, so one thread
-// waits until the process has ended, and closes ended.
-func startTied(cmd *exec.Cmd) (ended chan struct{}, err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	ended = make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-			close(ended)
-		}
-	}()
-	return ended, <-started
-}
-
-// freeAddr returns a loopback address whose port is free, and is none of those
-// that the kernel gives away by itself: it stays free while a server restarts.
-func freeAddr() string {
-	for {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
 }

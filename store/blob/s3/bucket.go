@@ -93,10 +93,11 @@ type Object struct {
 // OpenBucket opens the bucket that a URL names, with the default limits. It
 // fails if the server does not answer, refuses the keys or has no such bucket.
 func OpenBucket(ctx context.Context, rawURL string, log *slog.Logger) (*Bucket, error) {
-	return openBucket(ctx, rawURL, log, Limits{})
+	return OpenBucketWithin(ctx, rawURL, log, Limits{})
 }
 
-func openBucket(ctx context.Context, rawURL string, log *slog.Logger, limits Limits) (*Bucket, error) {
+// OpenBucketWithin is OpenBucket with limits of the caller's.
+func OpenBucketWithin(ctx context.Context, rawURL string, log *slog.Logger, limits Limits) (*Bucket, error) {
 	p, err := parseURL(rawURL)
 	if err != nil {
 		return nil, err
@@ -137,8 +138,8 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReaderAt, size
 // Create is Put under a name that must be free; if it is not, the error is
 // blob.ErrExists and what is there stays as it is. Servers without conditional
 // requests (If-None-Match) are asked before instead, which two writers at the
-// same moment may both pass. After any other error there is no such object,
-// unless the server stopped answering at the very end.
+// same moment may both pass. After any other error there is no such object, or,
+// where the server stopped answering at the very end, the whole one.
 func (b *Bucket) Create(ctx context.Context, name string, content io.ReaderAt, size int64) error {
 	o, err := newUpload(name, content, size)
 	if err != nil {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -62,6 +63,7 @@ var explained = []error{ErrDamaged, errPrecondition, errRange, blob.ErrNotFound,
 // explain gives a failure the name that package blob has for it.
 func (b *Bucket) explain(ctx context.Context, what string, err error) error {
 	var answer minio.ErrorResponse
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case err == nil, slices.ContainsFunc(explained, func(name error) bool { return errors.Is(err, name) }):
 		return err
@@ -69,6 +71,8 @@ func (b *Bucket) explain(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("s3: %s: %w: %w", what, blob.ErrUnavailable, ctx.Err())
 	case ctx.Err() != nil:
 		return fmt.Errorf("s3: %s: %w", what, ctx.Err())
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("s3: %s: the server's certificate is not trusted: %v: name a file of certificates to trust in the URL, as ca=FILE", what, untrusted.Err)
 	case !errors.As(err, &answer): // of the network
 		return fmt.Errorf("s3: %s: %w: %v", what, blob.ErrUnavailable, err)
 	}

@@ -52,7 +52,7 @@ const closeTime = 10 * time.Second
 // Open opens the store that a URL names, and ends what crashed processes have
 // left of multipart uploads. It fails as OpenBucket does.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	bucket, err := openBucket(ctx, cfg.URL, cfg.Log, cfg.Limits)
+	bucket, err := OpenBucketWithin(ctx, cfg.URL, cfg.Log, cfg.Limits)
 	if err != nil {
 		return nil, err
 	}

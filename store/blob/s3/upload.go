@@ -38,6 +38,7 @@ type upload struct {
 	digest  [sha256.Size]byte
 	mark    string
 	fresh   bool // there must be no such object
+	unknown bool // nobody else knows the name: what a failure leaves can be removed
 }
 
 func newUpload(name string, content io.ReaderAt, size int64) (*upload, error) {
@@ -63,19 +64,20 @@ func (o *upload) options(conditional bool) minio.PutObjectOptions {
 	return options
 }
 
-// put stores an object whole or not at all.
-func (b *Bucket) put(ctx context.Context, o *upload) (err error) {
-	if o.fresh {
-		defer func() {
-			if err != nil && !errors.Is(err, blob.ErrExists) {
-				b.undo(ctx, o)
-			}
-		}()
-	}
+// put stores an object whole or not at all. What a failure may have left on the
+// server is removed in the background, since the caller is not to wait longer
+// than its context.
+func (b *Bucket) put(ctx context.Context, o *upload) error {
+	var err error
 	if o.size <= b.limits.SinglePut {
-		return b.finish(ctx, "put", o, func(conditional bool) error { return b.putSingle(ctx, o, conditional) })
+		err = b.finish(ctx, "put", o, func(conditional bool) error { return b.putSingle(ctx, o, conditional) })
+	} else {
+		err = b.putParts(ctx, o)
 	}
-	return b.putParts(ctx, o)
+	if err != nil && o.unknown {
+		go b.undo(ctx, o)
+	}
+	return err
 }
 
 // finish runs the request that makes the object visible. Where an earlier try
@@ -110,8 +112,7 @@ func (b *Bucket) isStored(ctx context.Context, o *upload) bool {
 	return err == nil && info.UserMetadata[metaMark] == o.mark
 }
 
-// undo removes the object if a request that seemed to fail has stored it. It
-// does what it can while the server does not answer; a sweeper finds the rest.
+// undo removes the object if a request that seemed to fail has stored it.
 func (b *Bucket) undo(ctx context.Context, o *upload) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
@@ -120,6 +121,15 @@ func (b *Bucket) undo(ctx context.Context, o *upload) {
 	}
 	if err := b.Delete(ctx, o.name); err != nil {
 		b.log.Warn("an upload that failed has left an object", "name", o.name, "error", err)
+	}
+}
+
+// undoParts ends a multipart upload that failed.
+func (b *Bucket) undoParts(ctx context.Context, key, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if err := b.abortUpload(ctx, key, id); err != nil {
+		b.log.Warn("an upload that failed has left its parts", "key", key, "error", err)
 	}
 }
 
@@ -154,13 +164,8 @@ func (b *Bucket) putParts(ctx context.Context, o *upload) (err error) {
 		return err
 	}
 	defer func() {
-		if err == nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-		defer cancel()
-		if err := b.abortUpload(ctx, key, id); err != nil {
-			b.log.Warn("an upload that failed has left its parts", "name", o.name, "error", err)
+		if err != nil {
+			go b.undoParts(ctx, key, id)
 		}
 	}()
 	parts, err := b.sendParts(ctx, o, id)

@@ -88,7 +88,7 @@ func (p place) client(limits Limits) (*minio.Core, error) {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
 	transport.DialContext = dialer(limits.Stall)
-	transport.ResponseHeaderTimeout = limits.Stall
+	transport.ResponseHeaderTimeout = 0 // the connection's own limit does it
 	transport.MaxIdleConnsPerHost = idleConns
 	if p.ca != "" {
 		pem, err := os.ReadFile(p.ca)

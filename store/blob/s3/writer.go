@@ -81,7 +81,10 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// Commit returns when the server has acknowledged the whole blob.
+// Commit returns when the server has acknowledged the whole blob. If it fails,
+// nothing of the blob is left, or the whole where the server stopped answering
+// at the very end: what is left of a blob whose ID nobody knows is removed when
+// the server answers soon; a sweeper finds the rest.
 func (w *writer) Commit() (blob.ID, error) {
 	if w.ended.Swap(true) {
 		return "", errEnded
@@ -93,7 +96,7 @@ func (w *writer) Commit() (blob.ID, error) {
 	if err := w.mayHave(w.id); err != nil {
 		return "", err
 	}
-	o := &upload{name: string(w.id), content: w.file, size: w.size, digest: [sha256.Size]byte(w.digest.Sum(nil)), mark: string(blob.NewID()), fresh: true}
+	o := &upload{name: string(w.id), content: w.file, size: w.size, digest: [sha256.Size]byte(w.digest.Sum(nil)), mark: string(blob.NewID()), fresh: true, unknown: !w.known}
 	if err := w.store.bucket.put(w.ctx, o); err != nil {
 		return "", err
 	}
