@@ -85,6 +85,11 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: the database's URL: %w", err)
 	}
+	switch p.ConnConfig.DefaultQueryExecMode {
+	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec:
+	default: // answers would come as text
+		return nil, fmt.Errorf("postgres: the database's URL: default_query_exec_mode must be cache_statement, cache_describe or describe_exec")
+	}
 	switch {
 	case c.Conns > 0:
 		p.MaxConns = int32(c.Conns)
