@@ -39,6 +39,9 @@ type Config struct {
 	// a transaction that writes values is refused with store.ErrFull, before
 	// the file system has to fail.
 	MinFree int64
+	// CopyMemory bounds the bytes in which Compact notes what is written
+	// while it copies (default 64 MiB).
+	CopyMemory int
 	// LockWait is how long Open waits for another process to let go of the
 	// folder (default 1 s).
 	LockWait time.Duration
@@ -59,6 +62,9 @@ func (c Config) withDefaults() Config {
 	if c.MinFree == 0 {
 		c.MinFree = 32 << 20
 	}
+	if c.CopyMemory <= 0 {
+		c.CopyMemory = 64 << 20
+	}
 	if c.LockWait <= 0 {
 		c.LockWait = time.Second
 	}
@@ -72,6 +78,9 @@ func (c Config) withDefaults() Config {
 type DB struct {
 	cfg    Config
 	shards []*shard
+
+	closing context.Context // ends when Close is called
+	close   context.CancelFunc
 
 	mu      sync.Mutex
 	idle    *sync.Cond // signalled when running reaches 0
@@ -106,6 +115,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
+	db.close()
 	for db.running > 0 {
 		db.idle.Wait()
 	}

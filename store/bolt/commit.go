@@ -56,6 +56,8 @@ func (b *batch) gather(waiting []*request) (left []*request) {
 	s := b.shard
 	left = waiting
 	settled := false
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	defer func() {
 		if !settled { // a function has ended this goroutine
 			b.abandon()
@@ -150,6 +152,9 @@ func (b *batch) settle(err error) {
 		if err == nil && b.dirty {
 			if err = s.commit(b.btx); err != nil && !errors.Is(err, store.ErrFull) {
 				s.breakDown(err)
+			}
+			if err == nil && s.notes != nil {
+				s.notes.add(b)
 			}
 			s.count(b, err)
 		} else {

@@ -76,10 +76,3 @@ func (db *DB) each(ctx context.Context, fn func(*bbolt.Tx) error) error {
 	}
 	return nil
 }
-
-// read runs fn on a read transaction.
-func (s *shard) read(fn func(*bbolt.Tx) error) error {
-	s.views.Add(1)
-	defer s.views.Add(-1)
-	return asStoreError(s.file.View(fn))
-}

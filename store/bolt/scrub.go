@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -16,7 +15,8 @@ const scrubPause = 2 * time.Millisecond
 // Scrub overwrites every free page of every file with zeros: bbolt never
 // writes in place, so what was deleted or replaced stays in pages that wait to
 // be used again. It waits for a moment at which no view is open, holds up
-// writers while it runs, and looks at each page: it is for small stores.
+// writers while it runs, and looks at each page: it is for small stores, and
+// for those that are never compacted (see Compact).
 func (db *DB) Scrub(ctx context.Context) error {
 	if err := db.begin(); err != nil {
 		return err
@@ -32,19 +32,9 @@ func (db *DB) Scrub(ctx context.Context) error {
 
 func (s *shard) scrub(ctx context.Context) error {
 	for {
-		if err := s.fault(); err != nil {
+		if done, err := s.tryScrub(); done || err != nil {
 			return err
 		}
-		btx, err := s.file.Begin(true)
-		if err != nil {
-			return asStoreError(err)
-		}
-		// Views that begin from here on see the last commit, which refers to
-		// no free page; only earlier ones could still read from those.
-		if s.views.Load() == 0 {
-			return errors.Join(s.overwrite(btx), btx.Rollback())
-		}
-		btx.Rollback()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -53,15 +43,30 @@ func (s *shard) scrub(ctx context.Context) error {
 	}
 }
 
+// tryScrub scrubs the file unless somebody reads it.
+func (s *shard) tryScrub() (done bool, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.fault(); err != nil {
+		return false, err
+	}
+	btx, err := s.file.Begin(true)
+	if err != nil {
+		return false, asStoreError(err)
+	}
+	// Views that begin from here on see the last commit, which refers to no
+	// free page; only earlier ones could still read from those.
+	if s.file.views.Load() > 0 {
+		return false, btx.Rollback()
+	}
+	return true, errors.Join(s.overwrite(btx), btx.Rollback())
+}
+
 // overwrite writes zeros over the free pages, in runs, and over what lies
 // beyond the last page.
 func (s *shard) overwrite(btx *bbolt.Tx) error {
-	f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	size := int64(s.file.Info().PageSize)
+	f := s.file.raw
+	size := s.file.page
 	last := btx.Size() / size
 	zeros := make([]byte, 64*size)
 	free := int64(0) // pages in the run that ends before id

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"sync/atomic"
 
 	bbolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"pli/store"
 )
@@ -37,14 +37,22 @@ type shard struct {
 	cfg     Config
 	log     *slog.Logger
 	path    string
-	file    *bbolt.DB
 	queue   queue
 	done    chan struct{} // closed when the committer has ended
-	views   atomic.Int64  // open read transactions
 	nextSeq uint64        // next key in bucketLarge; the committer's own
 	scratch arena         // the committer's own
 	broken  atomic.Pointer[error]
 	stats   counters
+
+	// writing is held by whoever has a write transaction, or exchanges the
+	// file. It is taken before mu.
+	writing sync.Mutex
+	notes   *notes // what commits change while the file is copied; under writing
+
+	mu   sync.RWMutex // guards file, which changes under writing too
+	file *volume
+
+	compacting atomic.Bool
 }
 
 // Open opens the store in cfg.Dir, making it if there is none. It refuses a
@@ -60,6 +68,7 @@ func Open(cfg Config) (*DB, error) {
 	}
 	db := &DB{cfg: cfg}
 	db.idle = sync.NewCond(&db.mu)
+	db.closing, db.close = context.WithCancel(context.Background())
 	if err := db.openShards(); err != nil {
 		for _, s := range db.shards {
 			if s != nil {
@@ -117,21 +126,15 @@ func shardPath(dir string, i int) string {
 
 func openShard(cfg Config, i int) (*shard, error) {
 	path := shardPath(cfg.Dir, i)
-	file, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         cfg.LockWait,
-		NoFreelistSync:  true,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: int(cfg.MapBytes),
-		MaxSize:         int(cfg.FileBytes),
-		NoStatistics:    true,
-	})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("bolt: another pli runs on this folder (%s is locked)", path)
-	}
+	file, err := openVolume(cfg, path)
 	if err != nil {
-		return nil, fmt.Errorf("bolt: %s: %w", path, err)
+		return nil, err
 	}
-	file.AllocSize = allocBytes
+	// With the lock of the file, nobody else can be making a copy of it.
+	if err := os.Remove(copyPath(path)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		file.Close()
+		return nil, fmt.Errorf("bolt: %w", err)
+	}
 	s := &shard{cfg: cfg, log: cfg.Log, path: path, file: file, done: make(chan struct{})}
 	s.queue.init()
 	return s, nil
@@ -196,9 +199,9 @@ func makeBuckets(tx *bbolt.Tx, shards int) error {
 
 // view runs fn on a read transaction of its own.
 func (s *shard) view(owner store.Owner, fn func(store.Tx) error) error {
-	s.views.Add(1)
-	defer s.views.Add(-1)
-	btx, err := s.file.Begin(false)
+	file := s.acquire()
+	defer file.release()
+	btx, err := file.Begin(false)
 	if err != nil {
 		return asStoreError(err)
 	}
@@ -206,6 +209,13 @@ func (s *shard) view(owner store.Owner, fn func(store.Tx) error) error {
 	t := newTx(s, btx, owner)
 	defer t.end()
 	return fn(t)
+}
+
+// read runs fn on a read transaction.
+func (s *shard) read(fn func(*bbolt.Tx) error) error {
+	file := s.acquire()
+	defer file.release()
+	return asStoreError(file.View(fn))
 }
 
 // close ends the committer and closes the file.

@@ -8,17 +8,25 @@ type Stats struct {
 	Transactions uint64 // updates that those made durable
 	Bytes        uint64 // of keys and values in them, before bbolt's pages
 	Failed       uint64 // commits that failed
+	Shards       []ShardStats
+}
+
+// ShardStats tells how large a file is, in bytes.
+type ShardStats struct {
+	Bytes int64 // of the file
+	Free  int64 // of them, in pages that hold nothing: what Compact would give back
 }
 
 type counters struct{ commits, transactions, bytes, failed atomic.Uint64 }
 
-// Stats returns the counts of all files together.
+// Stats returns the counts of all files together, and the size of each.
 func (db *DB) Stats() (sum Stats) {
 	for _, s := range db.shards {
 		sum.Commits += s.stats.commits.Load()
 		sum.Transactions += s.stats.transactions.Load()
 		sum.Bytes += s.stats.bytes.Load()
 		sum.Failed += s.stats.failed.Load()
+		sum.Shards = append(sum.Shards, s.size())
 	}
 	return sum
 }
@@ -36,4 +44,15 @@ func (s *shard) count(b *batch, err error) {
 			s.stats.transactions.Add(1)
 		}
 	}
+}
+
+func (s *shard) size() (size ShardStats) {
+	file := s.acquire()
+	defer file.release()
+	if info, err := file.raw.Stat(); err == nil {
+		size.Bytes = info.Size()
+	}
+	stats := file.Stats()
+	size.Free = int64(stats.FreePageN+stats.PendingPageN) * file.page
+	return size
 }

@@ -1,0 +1,100 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// volume is a bbolt file, open. A shard goes over to another when its file has
+// been compacted; those who read the old one finish there.
+type volume struct {
+	*bbolt.DB
+	raw     *os.File     // the same file; bbolt closes it
+	page    int64        // bytes of a page
+	views   atomic.Int64 // who reads
+	retired atomic.Bool  // the shard has gone over to another
+	once    sync.Once
+}
+
+var errLocked = errors.New("it is locked: another pli runs on this folder")
+
+// openVolume opens a file, making it if there is none. It waits for the lock
+// as long as cfg says.
+func openVolume(cfg Config, path string) (*volume, error) {
+	for deadline := time.Now().Add(cfg.LockWait); ; {
+		v := &volume{}
+		var err error
+		v.DB, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:         max(time.Until(deadline), 1),
+			NoFreelistSync:  true,
+			FreelistType:    bbolt.FreelistMapType,
+			InitialMmapSize: int(cfg.MapBytes),
+			MaxSize:         int(cfg.FileBytes),
+			OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+				v.raw, err = os.OpenFile(name, flag, mode)
+				return v.raw, err
+			},
+		})
+		if errors.Is(err, berrors.ErrTimeout) {
+			err = errLocked
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bolt: %s: %w", path, err)
+		}
+		v.AllocSize, v.page = allocBytes, int64(v.Info().PageSize)
+		if v.lies(path) {
+			return v, nil
+		}
+		// While this waited for the lock, its holder has put a compacted file
+		// in the place.
+		err = v.Close()
+		if err == nil && time.Now().After(deadline) {
+			err = errLocked
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bolt: %s: %w", path, err)
+		}
+	}
+}
+
+// lies reports whether the file at path is this one.
+func (v *volume) lies(path string) bool {
+	mine, err := v.raw.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, there)
+}
+
+// acquire returns the shard's file, which stays open until it is released.
+func (s *shard) acquire() *volume {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.file.views.Add(1)
+	return s.file
+}
+
+func (v *volume) release() {
+	if v.views.Add(-1) == 0 && v.retired.Load() {
+		v.shut()
+	}
+}
+
+// retire closes the file once nobody reads it. Nobody begins to any more.
+func (v *volume) retire() {
+	v.retired.Store(true)
+	if v.views.Load() == 0 {
+		v.shut()
+	}
+}
+
+// shut closes a file that lies nowhere any more: what fails there harms nobody.
+func (v *volume) shut() { v.once.Do(func() { v.Close() }) }
