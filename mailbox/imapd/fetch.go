@@ -119,10 +119,11 @@ func (f *fetching) message(m *mailbox.Message) error {
 	return f.write(m, flags, parts, sizes)
 }
 
-// skip leaves a message out for err; the next ones follow.
+// skip leaves a message out for err; the next ones follow, unless the store
+// does not answer at all.
 func (f *fetching) skip(m *mailbox.Message, err error) error {
 	switch {
-	case f.s.ctx.Err() != nil:
+	case f.s.ctx.Err() != nil, errs.Is(err, errs.Unavailable):
 		return err
 	case errors.Is(err, errUnknownEncoding):
 		f.cte = true

@@ -75,7 +75,15 @@ func forbidCoreDumps() error {
 	return nil
 }
 
-// healthy reports whether the store answers.
+// healthy reports whether the stores answer: each is asked for something.
 func (in *Instance) healthy(ctx context.Context) error {
-	return in.db.View(ctx, "sys/health", func(store.Tx) error { return nil })
+	err := in.db.View(ctx, "sys/health", func(tx store.Tx) error {
+		_, err := tx.Get([]byte("mark"))
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	_, err = in.blobs.List(ctx, "", 1)
+	return err
 }

@@ -1,0 +1,285 @@
+package testenv_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-smtp"
+
+	"pli/cmd/pli/demo"
+	"pli/internal/engines"
+	"pli/internal/testenv"
+)
+
+// senders are peers' connections that deliver all the while, and repeat what
+// was refused for the moment, as mail servers do.
+type senders struct {
+	env  *testenv.Env
+	size int
+	done chan struct{}
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	tried   []*dispatch
+	acked   int
+	put     int      // answers that put a sender off: 4xx
+	wrong   []string // any other failure: nobody may be turned away for good
+}
+
+// send starts n senders of messages of about size bytes.
+func send(e *testenv.Env, n, size int) *senders {
+	s := &senders{env: e, size: size, done: make(chan struct{})}
+	s.changed = sync.NewCond(&s.mu)
+	for i := range n {
+		s.wg.Go(func() { s.run(i) })
+	}
+	return s
+}
+
+func (s *senders) run(n int) {
+	for i := 0; ; i++ {
+		select {
+		case <-s.done:
+			return
+		default:
+		}
+		h := s.env.File.Holders[(n+i)%len(s.env.File.Holders)]
+		m := demo.Message{From: peer, To: h.Address, Subject: "Pendant la panne", ID: fmt.Sprintf("c%d-%d@mss.autre.test", n, i),
+			Text: strings.Repeat("ligne\n", s.size/6), Date: s.env.Clock.Now()}
+		d := &dispatch{id: m.ID, to: []string{h.Address}, raw: m.Bytes()}
+		s.note(func() { s.tried = append(s.tried, d) })
+		for !s.deliver(d) {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+// deliver tries once; it reports whether the message is off the sender's hands.
+func (s *senders) deliver(d *dispatch) bool {
+	err := s.env.Deliver(peer, d.to, d.raw)
+	var refusal *smtp.SMTPError
+	switch {
+	case err == nil:
+		s.note(func() { d.acked = true; s.acked++ })
+		return true
+	case errors.As(err, &refusal) && refusal.Code/100 == 4:
+		s.note(func() { s.put++ })
+		return false
+	}
+	s.note(func() { s.wrong = append(s.wrong, err.Error()) })
+	return true
+}
+
+func (s *senders) note(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn()
+	s.changed.Broadcast()
+}
+
+// await returns when n more messages were acknowledged, or as many senders put
+// off, and fails the test if that takes too long.
+func (s *senders) await(what string, count *int, n int) {
+	s.env.T.Helper()
+	late := false
+	timer := time.AfterFunc(time.Minute, func() { s.note(func() { late = true }) })
+	defer timer.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for until := *count + n; *count < until; s.changed.Wait() {
+		if late {
+			s.env.T.Fatalf("%s: nothing of it within a minute; %d acknowledged, %d put off, wrong: %q", what, s.acked, s.put, s.wrong)
+		}
+	}
+}
+
+// finish has the senders end with what they have begun, and checks that each
+// message is there once.
+func (s *senders) finish() {
+	t := s.env.T
+	t.Helper()
+	close(s.done)
+	s.wg.Wait()
+	for _, w := range s.wrong {
+		t.Errorf("a sender met: %s", w)
+	}
+	count := make(map[string]map[string]int)
+	for _, h := range s.env.File.Holders {
+		count[h.Address] = ids(s.env.Mailbox(h.Address, h.MailPassword, "INBOX"))
+	}
+	for _, d := range s.tried {
+		if n := count[d.to[0]][d.id]; n != 1 {
+			t.Errorf("a message (acknowledged: %v) is there %d times", d.acked, n)
+		}
+	}
+	t.Logf("%d messages, senders put off %d times", len(s.tried), s.put)
+}
+
+// body returns the body of a message as it was sent.
+func (s *senders) body(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.tried {
+		if d.id == strings.Trim(id, "<>") {
+			_, body, _ := strings.Cut(string(d.raw), "\r\n\r\n")
+			return body
+		}
+	}
+	return ""
+}
+
+// on names the engines of a server; "" is the embedded one.
+func on(store, blobs string) func(*demo.Options) {
+	return func(o *demo.Options) { o.Store, o.Blobs = store, blobs }
+}
+
+// PostgreSQL is restarted, killed, and stays away for a while: senders are put
+// off, clients are told that it is for the moment, and service returns by
+// itself (mission: nothing acknowledged is ever lost).
+func TestPostgresAwayIsAPause(t *testing.T) {
+	t.Parallel()
+	pg := engines.NewCluster(t)
+	c := begin(t, on(pg.Database(t), ""))
+	reader := c.IMAP(c.holder.Address, c.holder.MailPassword)
+	v := c.enter()
+	s := send(c.Env, 4, 3000)
+	s.await("before", &s.acked, 20)
+
+	pg.Restart(t)
+	s.await("after a restart", &s.acked, 20)
+
+	pg.Kill(t)
+	s.await("while it is away", &s.put, 4)
+	if _, err := reader.Select("INBOX", nil).Wait(); !temporarily(err) {
+		t.Errorf("an IMAP client is told: %v", err)
+	}
+	if code := v.status("/mail/inbox"); code != http.StatusServiceUnavailable {
+		t.Errorf("the portal answers %d", code)
+	}
+	if code := ready(t, c.Env); code != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d", code)
+	}
+	pg.Start(t)
+	s.await("after a crash", &s.acked, 20)
+	if _, err := reader.Select("INBOX", nil).Wait(); err != nil {
+		t.Errorf("the IMAP client, afterwards: %v", err)
+	}
+	if code := v.status("/mail/inbox"); code != http.StatusOK {
+		t.Errorf("the portal, afterwards: %d", code)
+	}
+	if code := ready(t, c.Env); code != http.StatusOK {
+		t.Errorf("/readyz, afterwards: %d", code)
+	}
+	s.finish()
+}
+
+// The primary is lost and its synchronous standby promoted: what was
+// acknowledged is there, and service returns by itself.
+func TestStandbyTakesOver(t *testing.T) {
+	t.Parallel()
+	pair := engines.NewPair(t)
+	e := testenv.Start(t, on(pair.URL(), ""))
+	s := send(e, 4, 3000)
+	s.await("before", &s.acked, 40)
+	pair.KillPrimary(t)
+	s.await("while there is no primary", &s.put, 4)
+	pair.Promote(t)
+	s.await("after the promotion", &s.acked, 40)
+	s.finish()
+}
+
+// The S3 server asks to slow down, cuts what it is given and what it gives in
+// the middle, is slow, hangs, and is away: senders are put off, nobody reads a
+// wrong byte, and service returns by itself.
+func TestS3AwayIsAPause(t *testing.T) {
+	t.Parallel()
+	gateway := engines.NewGateway(t)
+	fault := engines.NewFault(t, gateway.Addr())
+	e := testenv.Start(t, on("", engines.Through(gateway.URL(t), fault.Addr())))
+	s := send(e, 4, 400_000)
+	s.await("before", &s.acked, 8)
+	for _, trouble := range []struct {
+		name   string
+		begin  func()
+		passes bool // senders are served all the same
+	}{
+		{"503 SlowDown twice", func() { fault.SlowDown(2) }, true},
+		{"503 SlowDown", func() { fault.SlowDown(-1) }, false},
+		{"requests cut once", func() { fault.CutRequests(100_000, 1) }, true},
+		{"requests cut", func() { fault.CutRequests(100_000, -1) }, false},
+		{"slow", func() { fault.Slow(2_000_000) }, true},
+		{"away", fault.Down, false},
+	} {
+		trouble.begin()
+		if trouble.passes {
+			s.await(trouble.name, &s.acked, 6)
+		} else {
+			s.await(trouble.name, &s.put, 2)
+		}
+		fault.Heal()
+		s.await("after "+trouble.name, &s.acked, 6)
+	}
+	h := e.File.Holders[0]
+	fault.CutResponses(100_000, 1)
+	whole := e.Mailbox(h.Address, h.MailPassword, "INBOX")
+	select {
+	case <-fault.Struck():
+	default:
+		t.Error("no answer was cut")
+	}
+	for _, l := range whole {
+		if body := s.body(l.MessageID); body == "" || !strings.HasSuffix(l.Raw, body) {
+			t.Errorf("a body of %d bytes was read wrong", len(l.Raw))
+		}
+	}
+	fault.Down()
+	client := e.IMAP(h.Address, h.MailPassword)
+	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	body := &imap.FetchItemBodySection{Peek: true}
+	if _, err := client.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{body}}).Collect(); !temporarily(err) {
+		t.Errorf("a body that is out of reach: %v", err)
+	}
+	list, err := client.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{Envelope: true}).Collect()
+	if err != nil || len(list) != 1 || list[0].Envelope.Subject == "" {
+		t.Errorf("the list needs no body: %v, %v", list, err)
+	}
+	fault.Heal()
+	s.finish()
+}
+
+// temporarily reports whether an IMAP client was told to try again later.
+func temporarily(err error) bool {
+	var e *imap.Error
+	return errors.As(err, &e) && e.Type == imap.StatusResponseTypeNo && e.Code == imap.ResponseCodeUnavailable
+}
+
+// status returns what the portal answers to a page.
+func (v visitor) status(path string) int {
+	v.T.Helper()
+	return statusOf(v.T, v.client, v.File.Web+path)
+}
+
+// ready returns what the instance says of itself.
+func ready(t testing.TB, e *testenv.Env) int {
+	t.Helper()
+	return statusOf(t, http.DefaultClient, e.File.Metrics+"/readyz")
+}
+
+func statusOf(t testing.TB, client *http.Client, url string) int {
+	t.Helper()
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
