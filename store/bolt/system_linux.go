@@ -1,12 +1,10 @@
 package bolt
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +29,9 @@ func punchHole(f *os.File, from, to int64) {
 
 // refuseFastCommit returns an error if dir lies on an ext4 file system that
 // uses fast commits, which have damaged files of this kind. Linux counts them
-// for each device; what cannot be read is not held against the folder.
+// for each device, and counts nothing where they are off; whether they are on
+// it tells nobody without rights on the device. So a file is synced to see
+// whether that counts. What cannot be read is not held against the folder.
 func refuseFastCommit(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
@@ -41,18 +41,41 @@ func refuseFastCommit(dir string) error {
 	if err != nil {
 		return nil
 	}
-	f, err := os.Open(filepath.Join("/proc/fs/ext4", filepath.Base(device), "fc_info"))
-	if err != nil {
-		return nil
+	info := filepath.Join("/proc/fs/ext4", filepath.Base(device), "fc_info")
+	text, err := os.ReadFile(info)
+	if err == nil && !fastCommits(string(text)) {
+		syncProbe(dir)
+		text, err = os.ReadFile(info)
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		count, found := strings.CutSuffix(strings.TrimSpace(lines.Text()), " commits")
-		if n, err := strconv.Atoi(count); found && err == nil && n > 0 {
-			return fmt.Errorf("bolt: %s is on ext4 with fast_commit, which damages such files: switch it off (tune2fs -O ^fast_commit) or use another file system", dir)
-		}
+	if err == nil && fastCommits(string(text)) {
+		return fmt.Errorf("bolt: %s is on ext4 with fast_commit, which can damage a store when the power fails: with the file system unmounted, switch it off (tune2fs -O ^fast_commit /dev/%s), or use another file system", dir, filepath.Base(device))
 	}
 	return nil
+}
+
+// fastCommits reports whether an fc_info of ext4 counts anything: fast
+// commits, or what was not fit for one.
+func fastCommits(info string) bool {
+	for line := range strings.Lines(info) {
+		var n int
+		var what string
+		if _, err := fmt.Sscan(line, &n, &what); err == nil && n > 0 && (what == "commits" || what == "ineligible") {
+			return true
+		}
+	}
+	return false
+}
+
+// syncProbe makes, syncs and removes a file, as far as it can.
+func syncProbe(dir string) {
+	f, err := os.CreateTemp(dir, ".sync-*")
+	if err != nil {
+		return
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	f.WriteString("x")
+	f.Sync()
 }
 
 // lockShared takes the lock that a running server excludes, for as long as f
