@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"pli/audit"
 	"pli/store"
+	"pli/store/sealed"
 )
 
 const linePrefix = "audit/line/"
@@ -155,4 +157,83 @@ func TestNothingIsAppendedWithoutTheHead(t *testing.T) {
 	if !errors.Is(err, audit.ErrBroken) {
 		t.Errorf("Append: %v", err)
 	}
+}
+
+// A trace is read, goes on and is verified around damage: the line that the
+// disk has changed is left out and told, and where the head is, the chain is
+// taken up from its last line with a line that says so. C4
+func TestDamagedTrace(t *testing.T) {
+	t.Parallel()
+	bare := open(t)
+	master, err := sealed.CreateMaster(filepath.Join(t.TempDir(), "master"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := sealed.OpenKeys(open(t), master, sealed.KeysConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sealed.New(bare, keys, sealed.Config{})
+	fill(t, db, owner, 6)
+	flip := func(key []byte) {
+		update(t, bare, owner, func(tx store.Tx) error {
+			b := get(t, tx, key)
+			b[len(b)-1] ^= 1
+			return tx.Put(key, b)
+		})
+	}
+	faults := func() (lines uint64, out []string) {
+		view(t, db, owner, func(tx store.Tx) error {
+			n, all, err := audit.Faults(tx)
+			lines, out = n, nil
+			for _, f := range all {
+				out = append(out, f.Error())
+			}
+			return err
+		})
+		return lines, out
+	}
+	want := func(lines uint64, says ...string) {
+		t.Helper()
+		n, got := faults()
+		if n != lines || len(got) != len(says) {
+			t.Fatalf("%d lines, %q; want %d, %q", n, got, lines, says)
+		}
+		for i := range says {
+			if !strings.Contains(got[i], says[i]) {
+				t.Errorf("%q, want %q", got[i], says[i])
+			}
+		}
+	}
+	want(6)
+	flip(lineKey(2))
+	flip(lineKey(4))
+	want(4, "line 2:", "line 4:")
+	var listed []uint64
+	view(t, db, owner, func(tx store.Tx) error {
+		page, err := audit.List(tx, 0, 10)
+		listed = nil
+		for _, e := range page {
+			listed = append(listed, e.Seq)
+		}
+		return err
+	})
+	if !slices.Equal(listed, []uint64{6, 5, 3, 1}) {
+		t.Errorf("listed %d", listed)
+	}
+	flip([]byte("audit/~head"))
+	want(4, "line 2:", "line 4:", "the head:")
+	fill(t, db, owner, 1)
+	want(6, "line 2:", "line 4:")
+	view(t, db, owner, func(tx store.Tx) error {
+		page, err := audit.List(tx, 0, 2)
+		if err == nil && (page[0].Seq != 8 || page[1].Seq != 7 || page[1].Act != audit.Mended || page[1].Outcome != audit.Fail) {
+			t.Errorf("%+v", page)
+		}
+		return err
+	})
+	flip([]byte("audit/~head"))
+	flip(lineKey(8))
+	fill(t, db, owner, 2)
+	want(8, "line 2:", "line 4:", "line 8:")
 }

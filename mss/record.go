@@ -54,10 +54,10 @@ func (s *Service) replyKey(owner store.Owner, a identity.Address, messageID stri
 }
 
 // loadExchange returns the exchange of tx's space with a mailbox; one that
-// never was is closed.
+// never was, or is damaged, is closed.
 func (s *Service) loadExchange(tx store.Tx, a identity.Address) (exchange, error) {
 	x, err := store.Load[exchange](tx, s.exchangeKey(tx.Owner(), a))
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 		return exchange{Mailbox: a}, nil
 	}
 	return x, err
@@ -103,15 +103,16 @@ func (s *Service) applyEnd(tx store.Tx, from identity.Address, at time.Time) (ch
 	return changed, err
 }
 
+// scanExchanges calls fn for each exchange but damaged ones.
 func scanExchanges(tx store.Tx, fn func(key []byte, x exchange) error) error {
 	from := []byte(prefixExchange)
-	return tx.Scan(from, store.After(from), func(key, value []byte) error {
+	return store.ScanAround(tx, from, store.After(from), func(key, value []byte) error {
 		var x exchange
 		if err := store.Decode(value, &x); err != nil {
-			return err
+			return nil
 		}
 		return fn(key, x)
-	})
+	}, nil)
 }
 
 // mayWrite refuses, unless the holder whose space tx is may write to a
@@ -130,7 +131,7 @@ func (s *Service) mayWrite(tx store.Tx, to identity.Address, answers []string) e
 	}
 	for _, id := range answers {
 		_, err := tx.Get(s.replyKey(tx.Owner(), to, id))
-		if err == nil || !errors.Is(err, store.ErrNotFound) {
+		if err == nil || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func (s *Service) has(tx store.Tx, digest [16]byte, window time.Duration, at tim
 	period := s.repeatPeriod(at)
 	for _, p := range []int64{period, period - 1} {
 		v, err := tx.Get(append(repeatPrefix(p), digest[:]...))
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 			continue
 		}
 		if err != nil {
@@ -86,12 +86,14 @@ func (s *Service) remember(tx store.Tx, digest [16]byte, at time.Time) error {
 // dropRepeats removes digests of the periods before one.
 func dropRepeats(tx store.Tx, before int64) error {
 	var old [][]byte
-	err := tx.Scan([]byte(prefixRepeat), repeatPrefix(before), func(key, _ []byte) error {
+	take := func(key []byte) error {
 		if old = append(old, slices.Clone(key)); len(old) == dropAtOnce {
 			return store.Stop
 		}
 		return nil
-	})
+	}
+	err := store.ScanAround(tx, []byte(prefixRepeat), repeatPrefix(before),
+		func(key, _ []byte) error { return take(key) }, func(d *store.Damage) error { return take(d.Key) })
 	for _, key := range old {
 		if err == nil {
 			err = tx.Delete(key)

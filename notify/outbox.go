@@ -99,7 +99,7 @@ func (o *Outbox) Enqueue(tx store.Tx, key string, n Notice, at time.Time) error 
 	switch _, err := tx.Get(k); {
 	case err == nil:
 		return nil
-	case !errors.Is(err, store.ErrNotFound):
+	case !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt): // a damaged one could not be sent
 		return err
 	}
 	if err := store.SaveDue(tx, k, record{Notice: n, First: at.UTC()}, at); err != nil {

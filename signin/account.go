@@ -71,7 +71,7 @@ const nobody = " "
 
 // addDecoy writes the account of nobody, unless it is there.
 func (s *Service) addDecoy(ctx context.Context) error {
-	if _, err := s.load(ctx, decoy); !errs.Is(err, errs.NotFound) {
+	if _, err := s.load(ctx, decoy); !errs.Is(err, errs.NotFound) && !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, keyring.ErrDamaged) {
 		return err
 	}
 	ring, keys, err := keyring.New("", s.cfg.Now())

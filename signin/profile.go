@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"errors"
 
 	"pli/certs/keyring"
 	"pli/identity"
@@ -141,6 +142,13 @@ func (s *Service) Recipient(ctx context.Context, owner store.Owner) (keyring.Rec
 		r, err = store.Load[keyring.Recipient](tx, recipientKey())
 		return err
 	})
+	if errors.Is(err, store.ErrCorrupt) { // the ring knows it too
+		a, err := s.load(ctx, owner)
+		if err != nil {
+			return r, err
+		}
+		return a.ring.Recipient(), nil
+	}
 	return r, noAccount(err)
 }
 

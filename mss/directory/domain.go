@@ -97,10 +97,10 @@ func (d *Directory) loadDomains(ctx context.Context) ([]Domain, error) {
 	err := d.cfg.DB.View(ctx, domainsOwner, func(tx store.Tx) error {
 		list = nil
 		from := []byte(domainsPrefix)
-		return tx.Scan(from, store.After(from), func(_, value []byte) error {
+		return store.ScanAround(tx, from, store.After(from), func(_, value []byte) error {
 			var r domainRecord
 			if err := store.Decode(value, &r); err != nil {
-				return err
+				return nil // damaged, like those that do not open: nobody is let in by it
 			}
 			dom := Domain{Name: r.Name, Kind: r.Kind}
 			for _, text := range r.Operators {
@@ -112,7 +112,7 @@ func (d *Directory) loadDomains(ctx context.Context) ([]Domain, error) {
 			}
 			list = append(list, dom)
 			return nil
-		})
+		}, nil)
 	})
 	return list, err
 }

@@ -101,7 +101,7 @@ func (n *Names) Find(ctx context.Context, kind, name string) (store.Owner, error
 	if bound == nil {
 		second = decoyKey
 	}
-	if _, err := n.read(ctx, decoyOwner, second); err != nil {
+	if _, err := n.read(ctx, decoyOwner, second); err != nil && !errors.Is(err, store.ErrCorrupt) {
 		return "", err
 	}
 	if bound == nil {
