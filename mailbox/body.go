@@ -18,10 +18,19 @@ type Body struct {
 	r    io.ReaderAt
 	size int64
 	c    io.Closer // nil for an inline body
+	hurt func()    // called when a piece does not open; nil for an inline body
 }
 
-// ReadAt implements io.ReaderAt.
-func (b *Body) ReadAt(p []byte, off int64) (int, error) { return b.r.ReadAt(p, off) }
+// ReadAt implements io.ReaderAt. A piece that is damaged is keyring.ErrDamaged;
+// a message where that was met is refused by the next Open, before anybody is
+// promised its bytes.
+func (b *Body) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.r.ReadAt(p, off)
+	if b.hurt != nil && errors.Is(err, keyring.ErrDamaged) {
+		b.hurt()
+	}
+	return n, err
+}
 
 // Size returns the message's length in bytes.
 func (b *Body) Size() int64 { return b.size }
@@ -76,6 +85,9 @@ func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
 }
 
 func (a *Account) blobBody(ctx context.Context, m stored, key keyring.SessionKey) (*Body, error) {
+	if err := a.s.stillHurt(ctx, m); err != nil {
+		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
+	}
 	b, err := a.s.cfg.Blobs.Open(ctx, m.Blob)
 	if err != nil {
 		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
@@ -86,5 +98,18 @@ func (a *Account) blobBody(ctx context.Context, m stored, key keyring.SessionKey
 		b.Close()
 		return nil, fmt.Errorf("mailbox: blob %s: %w", m.Blob, err)
 	}
-	return &Body{r: r, size: r.Size(), c: b}, nil
+	return &Body{r: r, size: r.Size(), c: b, hurt: func() { a.s.hurt.Store(m.Blob, struct{}{}) }}, nil
+}
+
+// stillHurt looks through a blob in which damage was met before: it may have
+// been brought back since.
+func (s *Service) stillHurt(ctx context.Context, m stored) error {
+	if _, met := s.hurt.Load(m.Blob); !met {
+		return nil
+	}
+	if err := s.checkBlob(ctx, m.named(messageID{})); err != nil {
+		return err
+	}
+	s.hurt.Delete(m.Blob)
+	return nil
 }

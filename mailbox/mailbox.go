@@ -88,6 +88,7 @@ type Service struct {
 	cfg     Config
 	buffers sync.Pool // *[]byte: memory of inline messages, between them
 	cache   *cache
+	hurt    sync.Map // blob.ID: blobs in which damage was met while they were read
 
 	mu   sync.RWMutex
 	live map[store.Owner]*shared // accounts that some session has opened

@@ -2,6 +2,7 @@ package mailbox_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
+	"pli/certs/keyring"
 	"pli/mailbox"
+	"pli/store"
 	"pli/store/blob"
 )
 
@@ -95,5 +98,35 @@ func TestVerifyFindsAFlippedBitInABlob(t *testing.T) {
 	}
 	if problems, err := h.mail.Verify(t.Context(), paule.owner); err != nil || len(problems) > 0 {
 		t.Errorf("after: %v %v", problems, err)
+	}
+}
+
+// Damage in the middle of a large message is met once, while it is read; from
+// then on the message is refused at once, so that a client which asks for all
+// messages gets past it, until it is sound again.
+func TestDamageIsMetOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	paule := h.person("paule")
+	h.deliver(sized(300_000), paule)
+	path := h.blobFile(h.blobIDs()[0])
+	h.flip(path, 200_000)
+	v := paule.view(paule.open(), mailbox.Inbox)
+	body, err := v.Open(t.Context(), 1)
+	h.must(err)
+	defer body.Close()
+	part := make([]byte, 1000)
+	if _, err := body.ReadAt(part, 0); err != nil {
+		t.Errorf("what lies before the damage: %v", err)
+	}
+	if _, err := body.ReadAt(part, 199_000); !errors.Is(err, keyring.ErrDamaged) {
+		t.Errorf("the damage: %v", err)
+	}
+	if _, err := v.Open(t.Context(), 1); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("again: %v", err)
+	}
+	h.flip(path, 200_000)
+	if got := h.read(v, 1); got != sized(300_000) {
+		t.Errorf("mended: %d bytes", len(got))
 	}
 }
