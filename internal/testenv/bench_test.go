@@ -3,6 +3,7 @@ package testenv_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +25,12 @@ import (
 
 	"pli/cmd/pli/demo"
 	"pli/cmd/pli/instance"
+	"pli/internal/engines"
 	"pli/internal/testenv"
+	"pli/store"
+	"pli/store/bolt"
+	"pli/store/sealed"
+	"pli/store/storetest"
 )
 
 // sizes are the messages that the delivery benchmarks send, in bytes.
@@ -174,6 +181,219 @@ func BenchmarkIdleNotify(b *testing.B) {
 	}
 	slices.Sort(waits)
 	b.ReportMetric(float64(waits[len(waits)/2].Microseconds())/1000, "ms-median")
+}
+
+// side is one of the servers that a benchmark compares, with 64 connections to
+// its MX.
+type side struct {
+	name  string
+	to    []string // whom messages go to, in turn
+	conns []*mxConn
+	sent  int
+	took  time.Duration
+	acks  []time.Duration
+}
+
+func newSide(b *testing.B, name string, e *testenv.Env, to []string) *side {
+	s := &side{name: name, to: to}
+	for range 64 {
+		c, err := dialMX(e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		s.conns = append(s.conns, c)
+	}
+	return s
+}
+
+// deliver sends n further messages. One goes to an account far from that of
+// the one before.
+func (s *side) deliver(b *testing.B, g *generator, n int) {
+	const stride = 7919 // a prime: it comes by every account
+	began, first := time.Now(), s.sent
+	acks := make([]time.Duration, n)
+	var next atomic.Int64
+	var free atomic.Int64
+	inParallel(b, len(s.conns), func() (err error) {
+		c := s.conns[free.Add(1)-1]
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return nil
+			}
+			if acks[i], err = c.deliver(s.to[(first+i)*stride%len(s.to)], g, first+i); err != nil {
+				return err
+			}
+		}
+	})
+	s.took += time.Since(began)
+	s.sent += n
+	s.acks = append(s.acks, acks...)
+}
+
+// compare delivers b.N messages to each of two sides, a few hundred to the one
+// and then to the other, since the machine's speed changes within a run. It
+// tells both rates, and the second as a share of the first.
+func compare(b *testing.B, g *generator, sides ...*side) {
+	const round = 640
+	for _, s := range sides {
+		s.sent, s.took, s.acks = 0, 0, nil
+	}
+	b.ResetTimer()
+	for left := b.N; left > 0; left -= round {
+		for _, s := range sides {
+			s.deliver(b, g, min(left, round))
+		}
+		slices.Reverse(sides)
+	}
+	b.StopTimer()
+	slices.SortFunc(sides, func(x, y *side) int { return cmp.Compare(x.name, y.name) })
+	rate := func(s *side) float64 { return float64(s.sent) / s.took.Seconds() }
+	for _, s := range sides {
+		slices.Sort(s.acks)
+		b.ReportMetric(rate(s), "msg/s-"+s.name)
+		b.ReportMetric(float64(s.acks[len(s.acks)*99/100].Microseconds())/1000, "ms-p99-"+s.name)
+	}
+	b.ReportMetric(rate(sides[1])/rate(sides[0]), "share")
+	b.ReportMetric(0, "ns/op") // of both together: it says nothing
+}
+
+// BenchmarkDeliverEngines is delivery on PostgreSQL and S3, as a share of what
+// the embedded engines take.
+func BenchmarkDeliverEngines(b *testing.B) {
+	start := func(name, store, blobs string) *side {
+		e := testenv.Start(b, func(o *demo.Options) { o.Spaces, o.Store, o.Blobs = 100, store, blobs },
+			testenv.Configure(func(c *instance.Config) { c.ConnsPerSource = 10_000 }))
+		var to []string
+		for _, h := range e.File.Holders {
+			to = append(to, h.Address)
+		}
+		return newSide(b, name, e, to)
+	}
+	own, served := start("bolt+dir", "", ""), start("postgres+s3", engines.Postgres(b), engines.S3(b))
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) { compare(b, newGenerator(s.bytes), own, served) })
+	}
+}
+
+// BenchmarkDeliverAccounts is delivery of 10 kB to all of 100 000 accounts, as
+// a share of what 1 000 accounts take.
+func BenchmarkDeliverAccounts(b *testing.B) {
+	start := func(name string, n int) *side {
+		e := testenv.Start(b, embedded, testenv.Configure(func(c *instance.Config) { c.ConnsPerSource = 10_000 }))
+		return newSide(b, name, e, addSpaces(b, e, n))
+	}
+	few := start("1e3", 1000)
+	began := time.Now()
+	many := start("1e5", 100_000)
+	made := time.Since(began)
+	b.Run("10kB", func(b *testing.B) {
+		compare(b, newGenerator(10_000), few, many)
+		b.ReportMetric(made.Seconds(), "s-to-make-1e5")
+	})
+}
+
+// addSpaces adds spaces that take mail, through the operator's own operation,
+// and returns their addresses.
+func addSpaces(b *testing.B, e *testenv.Env, n int) []string {
+	to := make([]string, n)
+	var next atomic.Int64
+	inParallel(b, 64, func() error {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return nil
+			}
+			s, err := e.AddSpace(b.Context(), instance.SpaceAdd{INS: matricule(i), Family: "MARTIN", Given: "Alix", Sex: "F", Birth: "1960-05-14", State: "open"})
+			if err != nil {
+				return err
+			}
+			to[i] = s.Address
+		}
+	})
+	return to
+}
+
+// matricule returns one of a million NIR that no sample person has: a woman
+// born in May 1960, with its key.
+func matricule(i int) string {
+	n := 2_60_05_00000_000 + (10_000+i/999)*1000 + 1 + i%999
+	return fmt.Sprintf("%d%02d", n, 97-n%97)
+}
+
+// BenchmarkSealing is what sealing records costs: the records of a delivery of
+// 10 kB in one durable transaction, bare and sealed, and the difference as a
+// share of the processor time of a whole delivery, both ends of which are in
+// this process.
+func BenchmarkSealing(b *testing.B) {
+	dir := b.TempDir()
+	open := func(name string) *bolt.DB {
+		db, err := bolt.Open(bolt.Config{Dir: filepath.Join(dir, name)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { db.Close() })
+		return db
+	}
+	master, err := sealed.CreateMaster(filepath.Join(dir, "master.key"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys, err := sealed.OpenKeys(open("keys"), master, sealed.KeysConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	cost := make(map[string]float64) // processor time of one, in µs
+	measure := func(name string, fn func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			before := processorTime()
+			fn(b)
+			cost[name] = float64((processorTime() - before).Microseconds()) / float64(b.N)
+			b.ReportMetric(cost[name], "cpu-us/op")
+			if name == "delivery" {
+				b.ReportMetric(100*(cost["sealed"]-cost["bare"])/cost[name], "%-sealing")
+			}
+		})
+	}
+	bare, dear := store.DB(open("bare")), sealed.New(open("sealed"), keys, sealed.Config{})
+	measure("bare", func(b *testing.B) { storetest.BenchDeliver(b, bare) })
+	measure("sealed", func(b *testing.B) { storetest.BenchDeliver(b, dear) })
+	measure("read-bare", func(b *testing.B) { readRecords(b, bare) })
+	measure("read-sealed", func(b *testing.B) { readRecords(b, dear) })
+	e := benchServer(b, 100)
+	var to []string
+	for _, h := range e.File.Holders {
+		to = append(to, h.Address)
+	}
+	s, g := newSide(b, "", e, to), newGenerator(10_000)
+	measure("delivery", func(b *testing.B) { s.deliver(b, g, b.N) })
+}
+
+// readRecords reads all records of an owner of BenchDeliver, b.N times: some
+// tens of deliveries of 10 kB.
+func readRecords(b *testing.B, db store.DB) {
+	owners, err := db.Owners(b.Context(), "", 1)
+	if err != nil || len(owners) == 0 {
+		b.Fatalf("nothing to read: %v", err)
+	}
+	read := 0
+	for b.Loop() {
+		err := db.View(b.Context(), owners[0], func(tx store.Tx) error {
+			return tx.Scan(nil, nil, func(_, value []byte) error { read += len(value); return nil })
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(read / b.N))
+}
+
+// processorTime is what this process has used of all processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // report tells the rate and the 99th percentile of the acknowledgements.
