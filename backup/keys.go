@@ -174,6 +174,19 @@ func copyKeys(ctx context.Context, keys store.DB, w io.Writer) error {
 	}
 }
 
+// OwnerKeys returns the records of one owner's data keys that a file holds, by
+// class, as they lie: wrapped, or a destroyed key's tombstone.
+func OwnerKeys(master *sealed.Master, path string, owner store.Owner) (map[string][]byte, error) {
+	found := make(map[string][]byte)
+	_, err := readKeys(master, path, func(r record) error {
+		if r.Owner == owner {
+			found[string(r.Key)] = r.Value
+		}
+		return nil
+	})
+	return found, err
+}
+
 // readKeys calls fn for each record of the key store that a file holds, after
 // it has checked that the file is whole and of this master key.
 func readKeys(master *sealed.Master, path string, fn func(record) error) (keysHead, error) {

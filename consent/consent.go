@@ -30,6 +30,7 @@ const (
 	ActDossierRead   Act = "dossier.read"   // one document
 	ActTraceRead     Act = "trace.read"     // the trace itself
 	ActSpaceState    Act = "space.state"    // open, close, reopen, …
+	ActSpaceRestore  Act = "space.restore"  // bring back from a backup what the space has lost
 )
 
 // Mode says how access is asked for (mission C3).

@@ -52,6 +52,8 @@ var rules = []rule{
 		holds: func(f Facts) bool {
 			return f.is(identity.Staff, identity.System) && f.Act == ActSpaceState && f.alive()
 		}},
+	{name: "operator-restore", permit: true, reason: "the operator brings back from a backup what a space has lost",
+		holds: func(f Facts) bool { return f.is(identity.Staff) && f.Act == ActSpaceRestore && f.alive() }},
 	{name: "space-not-open", reason: "the space is not open",
 		holds: func(f Facts) bool { return !f.in(space.Open, space.Active) }},
 	{name: "delivery", permit: true, reason: "members of the trusted messaging space write to an open space",

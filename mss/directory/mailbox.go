@@ -132,6 +132,12 @@ func (d *Directory) Lookup(ctx context.Context, a identity.Address) (Mailbox, er
 	return Mailbox{}, errUnknown
 }
 
+// Account returns the account that an address leads to, whether or not what it
+// keeps is still there, or an error of kind NotFound.
+func (d *Directory) Account(ctx context.Context, a identity.Address) (store.Owner, error) {
+	return d.cfg.Names.Find(ctx, kindMailbox, a.Key())
+}
+
 // of returns the mailboxes of one account.
 func (d *Directory) of(ctx context.Context, owner store.Owner) (list []Mailbox, err error) {
 	err = d.cfg.DB.View(ctx, owner, func(tx store.Tx) (err error) {

@@ -103,15 +103,11 @@ func (c *comeback) Commit() (blob.ID, error) {
 	return id, err
 }
 
+// forget takes a blob that is named again off the list of those that wait.
 func (h *holding) forget(id blob.ID) (waited bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, waited = h.waiting[id]
 	delete(h.waiting, id)
 	return waited
-}
-
-// replace deletes a damaged blob at once, so that it can be brought back.
-func (h *holding) replace(ctx context.Context, id blob.ID) error {
-	return h.Store.Delete(ctx, id)
 }

@@ -33,6 +33,7 @@ func (in *Instance) operate(ctx context.Context, name string, body []byte) (any,
 		"domain.list":    decoded(in.ListDomains),
 		"verify":         decoded(in.Verify),
 		"backup":         decoded(in.Backup),
+		"restore":        decoded(in.RestoreAccount),
 		"keep.status":    decoded(in.KeepStatus),
 		"keep.sweep":     decoded(in.Sweep),
 		"keep.compact":   decoded(in.Compact),
@@ -301,8 +302,7 @@ func (in *Instance) SetSpaceState(ctx context.Context, a SpaceState) (SpaceInfo,
 func (in *Instance) changeState(ctx context.Context, id store.Owner, to space.State) (s space.Space, err error) {
 	now := in.deps.Now()
 	req := consent.Request{Space: id, Act: consent.ActSpaceState, Title: to.String()}
-	actor := identity.Actor{Kind: identity.Staff, ID: "operator", Name: in.cfg.Name}
-	err = in.gate.Do(ctx, actor, req, func(tx store.Tx) (err error) {
+	err = in.gate.Do(ctx, in.operator(), req, func(tx store.Tx) (err error) {
 		s, err = space.Change(tx, to, now)
 		return err
 	})
