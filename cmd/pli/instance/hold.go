@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"pli/internal/errs"
 	"pli/store/blob"
 )
 
@@ -19,6 +20,7 @@ type holding struct {
 
 	mu      sync.Mutex
 	holds   int
+	begun   int                  // holds ever
 	waiting map[blob.ID]struct{} // deleted, and still there
 }
 
@@ -31,6 +33,32 @@ func (h *holding) Hold() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.holds++
+	h.begun++
+}
+
+// since counts the holds that have begun, for deleteUnnamed. It is a Conflict
+// while there is one.
+func (h *holding) since() (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holds > 0 {
+		return 0, errs.New(errs.Conflict, "a backup or a restoration is under way; ask again when it is done")
+	}
+	return h.begun, nil
+}
+
+// errHeld is told when a backup or a restoration has begun meanwhile.
+var errHeld = errors.New("a backup or a restoration came between: what is left waits for the next sweep")
+
+// deleteUnnamed deletes a blob whose name was looked for since a count of
+// holds. If one has begun since, a record that came back may name it: it stays.
+func (h *holding) deleteUnnamed(ctx context.Context, id blob.ID, since int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holds > 0 || h.begun != since {
+		return errHeld
+	}
+	return h.Store.Delete(ctx, id)
 }
 
 // Release ends one Hold. After the last one, what has waited is deleted.

@@ -72,6 +72,7 @@ type sweep struct {
 	atOnce int
 	told   *sweepMetrics
 	report SweepReport
+	since  int         // holds before the first look
 	found  []candidate // unnamed in the first look, at most atOnce
 }
 
@@ -85,10 +86,15 @@ type candidate struct {
 func (c *candidate) blob() blob.ID { return blob.ID(hex.EncodeToString(c.id[:])) }
 
 func (s *sweep) run() error {
+	since, err := s.in.hold.since()
+	if err != nil {
+		return err
+	}
 	started := time.Now()
+	s.since = since
 	s.report = SweepReport{Started: s.in.deps.Now().UTC(), DryRun: s.args.DryRun}
 	s.told.begin()
-	err := s.find()
+	err = s.find()
 	if err == nil && !s.args.DryRun {
 		err = s.remove()
 	}
@@ -102,7 +108,7 @@ func (s *sweep) run() error {
 	r.Seconds = time.Since(started).Seconds()
 	s.told.end(r, s.in.deps.Now())
 	if r.Stopped != "" {
-		s.in.deps.Log.Error("a sweep stopped", "removed", r.Removed, "why", r.Stopped)
+		s.in.deps.Log.Warn("a sweep stopped", "removed", r.Removed, "why", r.Stopped)
 	}
 	s.tell("%v", r)
 	if s.args.DryRun {
@@ -245,7 +251,7 @@ func (s *sweep) eachOwner(fn func(store.Owner) error) error {
 func (s *sweep) remove() error {
 	for i := range s.found {
 		c := &s.found[i]
-		if err := s.in.blobs.Delete(s.ctx, c.blob()); err != nil {
+		if err := s.in.hold.deleteUnnamed(s.ctx, c.blob(), s.since); err != nil {
 			return fmt.Errorf("removing blob %s: %w", c.blob(), err)
 		}
 		s.report.Removed++

@@ -396,6 +396,38 @@ func TestSweepStopsAtTooMany(t *testing.T) {
 	h.mustHold("after", 0)
 }
 
+// A sweep leaves the field to a backup or a restoration: it does not begin
+// beside one, and if one has come between a look and a removal it ends, since a
+// record that came back may name what was unnamed. The next one goes on.
+func TestSweepYields(t *testing.T) {
+	t.Parallel()
+	for name, come := range map[string]func(h *house){
+		"it runs":    func(h *house) { h.hold.Hold() },
+		"it has run": func(h *house) { h.hold.Hold(); h.hold.Release(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.orphan()
+			h.later = day
+			h.db = &atLook{h.db, 2, func() { come(h) }}
+			if r := h.sweep(SweepArgs{}); r.Unnamed != 1 || r.Removed != 0 || !strings.Contains(r.Stopped, "next sweep") {
+				t.Errorf("%+v", r)
+			}
+			if h.hold.holds > 0 {
+				if _, err := h.Sweep(t.Context(), SweepArgs{}); !errs.Is(err, errs.Conflict) {
+					t.Errorf("beside it: %v", err)
+				}
+				h.hold.Release(t.Context())
+			}
+			h.mustHold("after", 1)
+			if r := h.sweep(SweepArgs{}); r.Removed != 1 || r.Stopped != "" {
+				t.Errorf("the next one: %+v", r)
+			}
+		})
+	}
+}
+
 // A deletion that stopped after the key was destroyed leaves blobs that nobody
 // can open: they go.
 func TestSweepAfterADeletion(t *testing.T) {
