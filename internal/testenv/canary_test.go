@@ -3,6 +3,7 @@ package testenv_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -108,7 +109,7 @@ func formsOf(word string) map[string][]byte {
 }
 
 // scan fails for each file below the instance's folder, its outbox among them,
-// that contains the word, and for the log if it does.
+// and below those of the servers that keep its stores, that contains the word, and for the log if it does.
 func (c correspondence) scan(when, word string, log *logged) {
 	t := c.T
 	t.Helper()
@@ -120,11 +121,17 @@ func (c correspondence) scan(when, word string, log *logged) {
 			}
 		}
 	}
-	err := filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
+	visit := func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a server's file that has gone meanwhile
+		}
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -134,7 +141,11 @@ func (c correspondence) scan(when, word string, log *logged) {
 		}
 		look(path, b)
 		return nil
-	})
+	}
+	err := filepath.WalkDir(c.Dir, visit)
+	for _, dir := range testenv.ServerFolders(t) {
+		err = errors.Join(err, filepath.WalkDir(dir, visit))
+	}
 	if err != nil || files < 5 || notices == 0 {
 		t.Errorf("%s: scanned %d files, %d of the outbox: %v", when, files, notices, err)
 	}
