@@ -12,12 +12,13 @@ demo: build ## the whole system on loopback, with sample people
 build:
 	$(GO) build -trimpath -o bin/pli ./cmd/pli
 
-test: tools lint ## everything: stories with real clients, guards, race detector
+test: tools lint ## everything: stories with real clients, on both pairs of engines, guards, race detector
 	$(GO) test -timeout 20m ./...
+	PLI_TEST_ENGINES=postgres+s3 $(GO) test -timeout 20m ./internal/testenv
 	$(GO) test -timeout 20m -race $(RACE)
 
 # Rooms whose tests run a second time under the race detector.
-RACE = ./store/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./dossier/... ./notify/... ./web/... ./certs/keyring/... ./internal/testenv/...
+RACE = ./store/... ./backup/... ./cmd/pli/instance/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./dossier/... ./notify/... ./web/... ./certs/keyring/... ./internal/testenv/...
 
 tools: ## the programs that tests drive: Debian packages by name, and an S3 server
 	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
