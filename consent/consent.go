@@ -30,6 +30,7 @@ const (
 	ActDossierRead   Act = "dossier.read"   // one document
 	ActTraceRead     Act = "trace.read"     // the trace itself
 	ActSpaceState    Act = "space.state"    // open, close, reopen, …
+	ActSpaceExport   Act = "space.export"   // copy out, sealed as it lies
 	ActSpaceRestore  Act = "space.restore"  // bring back from a backup what the space has lost
 )
 

@@ -15,8 +15,9 @@ type verifyCmd struct {
 func (verifyCmd) Help() string {
 	return `Reads every record of every owner: the store's own pages, the seals, the counts of
 each mailbox, the bodies and documents that records name, and the chain of each
-trace. Changes nothing; a running instance goes on. The exit code is 1 when
-something is wrong.
+trace. Changes nothing; a running instance goes on. Everything damaged is told,
+by account and message; how far it is goes to standard error. The exit code is 1
+when something is wrong: docs/operations.md, "Damage", says what to do.
 
 Example:
   pli verify --config pli.toml --json`
@@ -25,7 +26,7 @@ Example:
 // Run checks the instance.
 func (c *verifyCmd) Run(a *app) error {
 	var out instance.VerifyReport
-	if err := instance.Call(a.ctx, c.Config, "verify", struct{}{}, &out); err != nil {
+	if err := instance.Call(a.watched(), c.Config, "verify", struct{}{}, &out); err != nil {
 		return err
 	}
 	if err := a.print(c.JSON, out, func(w io.Writer) {
@@ -37,8 +38,5 @@ func (c *verifyCmd) Run(a *app) error {
 	}); err != nil {
 		return err
 	}
-	if len(out.Problems) > 0 {
-		return fmt.Errorf("%d problem(s) found", len(out.Problems))
-	}
-	return nil
+	return found(len(out.Problems), "problem(s) found")
 }

@@ -249,4 +249,22 @@ func (k *Keys) unseal(v []byte, owner store.Owner, class string) ([]byte, error)
 	return k.wrap.Open(nil, v[1:1+nonceSize], v[1+nonceSize:], keyAD(owner, class))
 }
 
+// Damaged returns the classes of an owner's data keys that do not open as they
+// are stored, whatever is in memory: what is sealed under them is lost.
+func (k *Keys) Damaged(ctx context.Context, owner store.Owner) (classes []string, err error) {
+	err = k.db.View(ctx, owner, func(tx store.Tx) error {
+		classes = nil
+		return store.ScanAround(tx, nil, nil, func(class, v []byte) error {
+			if _, err := k.unseal(v, owner, string(class)); err != nil && !(len(v) == 1 && v[0] == keyDestroyed) {
+				classes = append(classes, string(class))
+			}
+			return nil
+		}, func(d *store.Damage) error {
+			classes = append(classes, string(d.Key))
+			return nil
+		})
+	})
+	return classes, err
+}
+
 func keyAD(owner store.Owner, class string) []byte { return []byte(string(owner) + "\x00" + class) }
