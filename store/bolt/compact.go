@@ -30,13 +30,6 @@ const (
 	copyRounds = 12
 )
 
-// Compaction tells what became of a file.
-type Compaction struct {
-	Before, After int64         // bytes of the file
-	Again         int           // changes by writers that were copied once more
-	Pause         time.Duration // the longest that writers were held up
-}
-
 // copied are the buckets, and how full a copy makes their pages: records are
 // written all over theirs, large values at the right edge only.
 var copied = []copiedBucket{{bucketMeta, 1}, {bucketLarge, 1}, {bucketDue, 0.9}, {bucketRecord, 0.9}}
@@ -57,12 +50,12 @@ type copiedBucket struct {
 //
 // The old file's bytes are given back to the file system as they are. A store
 // whose deletions must leave no trace (see Scrub) is not for compaction.
-func (db *DB) Compact(ctx context.Context, shard int, progress func(done, total int64)) (Compaction, error) {
+func (db *DB) Compact(ctx context.Context, shard int, progress func(done, total int64)) (store.Compaction, error) {
 	if shard < 0 || shard >= len(db.shards) {
-		return Compaction{}, fmt.Errorf("bolt: there is no file %d", shard)
+		return store.Compaction{}, fmt.Errorf("bolt: there is no file %d", shard)
 	}
 	if err := db.begin(); err != nil {
-		return Compaction{}, err
+		return store.Compaction{}, err
 	}
 	defer db.end()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -70,12 +63,12 @@ func (db *DB) Compact(ctx context.Context, shard int, progress func(done, total 
 	defer context.AfterFunc(db.closing, func() { cancel(store.ErrClosed) })()
 	s := db.shards[shard]
 	if !s.compacting.CompareAndSwap(false, true) {
-		return Compaction{}, ErrBusy
+		return store.Compaction{}, ErrBusy
 	}
 	defer s.compacting.Store(false)
 	c := &copying{shard: s, ctx: ctx, progress: progress}
 	if err := c.run(); err != nil {
-		return Compaction{}, fmt.Errorf("bolt: compact %s: %w", filepath.Base(s.path), err)
+		return store.Compaction{}, fmt.Errorf("bolt: compact %s: %w", filepath.Base(s.path), err)
 	}
 	return c.done, nil
 }
@@ -91,7 +84,7 @@ type copying struct {
 	old      *volume // set once the copy has taken its place
 	progress func(done, total int64)
 	total    int64
-	done     Compaction
+	done     store.Compaction
 }
 
 func (c *copying) run() (err error) {

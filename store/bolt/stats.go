@@ -1,6 +1,13 @@
 package bolt
 
-import "sync/atomic"
+import (
+	"path/filepath"
+	"sync/atomic"
+
+	"pli/store"
+)
+
+var _ store.Compacter = (*DB)(nil)
 
 // Stats counts what a store has done since it was opened.
 type Stats struct {
@@ -8,13 +15,7 @@ type Stats struct {
 	Transactions uint64 // updates that those made durable
 	Bytes        uint64 // of keys and values in them, before bbolt's pages
 	Failed       uint64 // commits that failed
-	Shards       []ShardStats
-}
-
-// ShardStats tells how large a file is, in bytes.
-type ShardStats struct {
-	Bytes int64 // of the file
-	Free  int64 // of them, in pages that hold nothing: what Compact would give back
+	Shards       []store.File
 }
 
 type counters struct{ commits, transactions, bytes, failed atomic.Uint64 }
@@ -26,9 +27,18 @@ func (db *DB) Stats() (sum Stats) {
 		sum.Transactions += s.stats.transactions.Load()
 		sum.Bytes += s.stats.bytes.Load()
 		sum.Failed += s.stats.failed.Load()
-		sum.Shards = append(sum.Shards, s.size())
 	}
+	sum.Shards = db.Files()
 	return sum
+}
+
+// Files returns the size of each file and how much of it Compact would give
+// back.
+func (db *DB) Files() (list []store.File) {
+	for _, s := range db.shards {
+		list = append(list, s.size())
+	}
+	return list
 }
 
 // count counts a batch that was to be committed.
@@ -46,7 +56,8 @@ func (s *shard) count(b *batch, err error) {
 	}
 }
 
-func (s *shard) size() (size ShardStats) {
+func (s *shard) size() (size store.File) {
+	size.Name = filepath.Base(s.path)
 	file := s.acquire()
 	defer file.release()
 	if info, err := file.raw.Stat(); err == nil {
