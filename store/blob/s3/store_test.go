@@ -358,3 +358,23 @@ func selfSigned(t testing.TB) (cert, key string) {
 	}
 	return cert, key
 }
+
+// TestReplaced: a reader returns bytes of the object that it has opened, or
+// none, when somebody else puts another in its place.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	url := engines.S3(t)
+	s, bucket := open(t, url, s3.Limits{}), openBucket(t, url)
+	old := content(1, 2_000_000)
+	id := commit(t, s, old)
+	r, err := s.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	put(t, bucket, string(id), content(2, 2_000_000))
+	got, err := io.ReadAll(io.NewSectionReader(r, 0, r.Size()))
+	if !errors.Is(err, blob.ErrNotFound) || !bytes.HasPrefix(old, got) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
