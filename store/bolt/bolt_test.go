@@ -39,7 +39,7 @@ func TestStoreSmallBatches(t *testing.T) {
 
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	storetest.Crash(t, func(t testing.TB, dir string) store.DB { return open(t, bolt.Config{Dir: dir}) })
+	storetest.CrashOften(t, func(t testing.TB, dir string) store.DB { return open(t, bolt.Config{Dir: dir}) })
 }
 
 func TestCrashShards(t *testing.T) {
@@ -47,4 +47,9 @@ func TestCrashShards(t *testing.T) {
 	storetest.Crash(t, func(t testing.TB, dir string) store.DB {
 		return open(t, bolt.Config{Dir: dir, Shards: 3, BatchBytes: 100_000})
 	})
+}
+
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	storetest.Outbox(t, func(t testing.TB, dir string) store.DB { return open(t, bolt.Config{Dir: dir, Shards: 2}) })
 }

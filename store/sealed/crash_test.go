@@ -23,8 +23,15 @@ func (w whole) Check(ctx context.Context) error { return w.DB.(store.Checker).Ch
 // record whose key is missing is damage.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	storetest.Crash(t, func(t testing.TB, dir string) store.DB {
-		h := openHouse(t, dir)
-		return whole{h.db, h}
-	})
+	storetest.Crash(t, openWhole)
+}
+
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	storetest.Outbox(t, openWhole)
+}
+
+func openWhole(t testing.TB, dir string) store.DB {
+	h := openHouse(t, dir)
+	return whole{h.db, h}
 }

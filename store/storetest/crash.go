@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -13,23 +14,53 @@ import (
 )
 
 // Crash kills a process that writes to a store, again and again, and checks
-// each time that what was acknowledged is there, that each transaction is
+// each time that what was ever acknowledged is there, that each transaction is
 // there whole or not at all, and that the store is sound. open opens the store
 // in a folder, or makes it. See Kill for where to call it.
 func Crash(t *testing.T, open func(t testing.TB, dir string) store.DB) {
-	Kill(t, func(dir string, ack func(string)) {
+	Kill(t, crashWriting(t, open), crashChecking(t, open))
+}
+
+// CrashOften is Crash as often as KillOften kills: for an engine that keeps
+// all in the folder.
+func CrashOften(t *testing.T, open func(t testing.TB, dir string) store.DB) {
+	KillOften(t, crashWriting(t, open), crashChecking(t, open))
+}
+
+func crashWriting(t *testing.T, open func(t testing.TB, dir string) store.DB) func(dir string, ack func(string)) {
+	return func(dir string, ack func(string)) {
 		db := open(t, dir)
 		var wg sync.WaitGroup
 		for w := range crashWriters {
 			wg.Go(func() { crashWrite(t, db, w, ack) })
 		}
 		wg.Wait()
-	}, func(dir string, acks []string) {
+	}
+}
+
+func crashChecking(t *testing.T, open func(t testing.TB, dir string) store.DB) func(dir string, acks []string) {
+	var mu sync.Mutex
+	folders := map[string]map[store.Owner]uint64{} // what was ever acknowledged in each
+	return func(dir string, acks []string) {
+		mu.Lock()
+		acked := folders[dir]
+		if acked == nil {
+			acked = map[store.Owner]uint64{}
+			folders[dir] = acked
+		}
+		mu.Unlock()
 		db := open(t, dir)
 		defer db.Close()
-		crashCheck(t, db, acks)
+		for _, line := range acks {
+			var owner store.Owner
+			var n uint64
+			if _, err := fmt.Sscan(line, &owner, &n); err == nil { // the last line may be cut
+				acked[owner] = max(acked[owner], n)
+			}
+		}
+		crashCheck(t, db, maps.Clone(acked))
 		check(t, db)
-	})
+	}
 }
 
 const (
@@ -81,13 +112,14 @@ func crashStep(tx store.Tx) (uint64, error) {
 	err = errors.Join(
 		tx.Put(crashKey(n), crashValue(tx.Owner(), n)),
 		tx.PutDue([]byte("due"), crashValue(tx.Owner(), n), time.UnixMilli(int64(n))),
-		tx.Put([]byte("head"), binary.BigEndian.AppendUint64(nil, n)))
+		crashPutHead(tx, n))
 	if n > crashKept {
 		err = errors.Join(err, tx.Delete(crashKey(n-crashKept)))
 	}
 	return n, err
 }
 
+// crashHead returns how many steps an owner has come.
 func crashHead(tx store.Tx) (uint64, error) {
 	v, err := tx.Get([]byte("head"))
 	if errors.Is(err, store.ErrNotFound) {
@@ -99,16 +131,13 @@ func crashHead(tx store.Tx) (uint64, error) {
 	return binary.BigEndian.Uint64(v), nil
 }
 
-func crashCheck(t *testing.T, db store.DB, acks []string) {
+func crashPutHead(tx store.Tx, n uint64) error {
+	return tx.Put([]byte("head"), binary.BigEndian.AppendUint64(nil, n))
+}
+
+// crashCheck looks at every owner; acked says how far each had come for sure.
+func crashCheck(t *testing.T, db store.DB, acked map[store.Owner]uint64) {
 	t.Helper()
-	acked := map[store.Owner]uint64{}
-	for _, line := range acks {
-		var owner store.Owner
-		var n uint64
-		if _, err := fmt.Sscan(line, &owner, &n); err == nil { // the last line may be cut
-			acked[owner] = max(acked[owner], n)
-		}
-	}
 	due := map[store.Owner]int64{}
 	list, err := db.Due(context.Background(), time.UnixMilli(1<<40), 1<<20)
 	if err != nil {
