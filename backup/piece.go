@@ -26,7 +26,7 @@ type bounds struct{ least, mean, most int64 }
 // Pieces of records are long enough that a large instance makes no crowd of
 // objects, and short enough that one new message sends little else.
 var (
-	recordBounds = bounds{least: 256 << 10, mean: 1 << 20, most: 4 << 20}
+	recordBounds = bounds{least: 128 << 10, mean: 512 << 10, most: 4 << 20}
 	indexBounds  = bounds{least: 32 << 10, mean: 256 << 10, most: 1 << 20}
 )
 

@@ -60,7 +60,14 @@ func (s *Service) Adopt(ctx context.Context, space store.Owner, from store.DB, b
 			done.Problems = append(done.Problems, Problem{d.id, brought})
 		}
 	}
-	return done, nil
+	return done, full(s.cfg.DB.Update(ctx, space, countAgain))
+}
+
+// countAgain writes how many documents there are, where records were lost
+// without being counted out.
+func countAgain(tx store.Tx) error {
+	n, err := recount(tx)
+	return errors.Join(err, saveCount(tx, n))
 }
 
 // adoptee is a document of a copy.

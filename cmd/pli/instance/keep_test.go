@@ -33,12 +33,15 @@ type house struct {
 	later time.Duration
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T, configure ...func(*Config)) *house {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "instance")
 	cfg := DefaultConfig()
 	cfg.InlineBytes = 100
 	cfg.Argon.Memory, cfg.Argon.Passes, cfg.Argon.Threads = 8, 1, 1
+	for _, f := range configure {
+		f(cfg)
+	}
 	if err := Init(t.Context(), dir, cfg, true, time.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -518,6 +521,71 @@ func TestWorthCompacting(t *testing.T) {
 		if got := in.worthCompacting(StoreFile{Bytes: c.bytes, Free: c.free}); got != c.want {
 			t.Errorf("%d of %d bytes free: %v", c.free, c.bytes, got)
 		}
+	}
+}
+
+// fill writes records that take about n MB of the store, or removes them.
+func (h *house) fill(n int, remove bool) {
+	h.t.Helper()
+	value := bytes.Repeat([]byte{7}, 1<<20)
+	for i := range n {
+		err := h.db.Update(h.t.Context(), "sys/filling", func(tx store.Tx) error {
+			if key := fmt.Append(nil, "filling/", i); remove {
+				return tx.Delete(key)
+			} else {
+				return tx.Put(key, value)
+			}
+		})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+func (h *house) compact() CompactReport {
+	h.t.Helper()
+	r, err := h.Compact(h.t.Context(), struct{}{})
+	if err != nil || r.Stopped != "" {
+		h.t.Fatalf("%+v, %v", r, err)
+	}
+	return r
+}
+
+// A file of which much is free is compacted, and what is in it stays; one of
+// which little is free is left alone. It is the same for an instance that has
+// just been opened.
+func TestCompact(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.cfg.Keep.CompactLeast = 1 << 20
+	h.deliver(h.spool())
+	const filling = 90 // MB, with what a new file has besides more than half
+	for _, reopened := range []bool{false, true} {
+		h.fill(filling, false)
+		if r := h.compact(); len(r.Files) != 0 {
+			t.Errorf("full: %+v", r)
+		}
+		h.fill(filling, true)
+		if reopened {
+			h.shut()
+			h.open()
+		}
+		var told []string
+		r, err := h.Compact(Watch(t.Context(), func(text string) { told = append(told, text) }), struct{}{})
+		if err != nil || len(r.Files) != 1 || r.Files[0].Store != "store" || r.Files[0].Before < filling<<20 || r.Files[0].After > filling<<19 {
+			t.Fatalf("reopened %v: %+v, %v; files %+v", reopened, r, err, h.files())
+		}
+		if f := h.files()[0]; f.Bytes > filling<<19 || len(told) < 2 || !strings.Contains(told[0], "store/"+f.File) {
+			t.Errorf("afterwards: %+v; told %q", f, told)
+		}
+		if r := h.compact(); len(r.Files) != 0 {
+			t.Errorf("once more: %+v", r)
+		}
+		h.mustVerify()
+	}
+	s, err := h.KeepStatus(t.Context(), struct{}{})
+	if err != nil || len(s.Files) != 2 || s.Compaction == nil {
+		t.Errorf("the status: %+v, %v", s, err)
 	}
 }
 
