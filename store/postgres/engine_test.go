@@ -133,6 +133,7 @@ func TestOrdinaryRole(t *testing.T) {
 	if err := errors.Join(put(db, alice, "k", []byte("v")), db.Check(context.Background()), db.Close()); err != nil {
 		t.Error(err)
 	}
+	waitFor(t, admin, "SELECT count(*) FROM pg_stat_activity WHERE usename = '"+role+"'", 0)
 	raw(t, as)
 	_, err := postgres.Open(context.Background(), postgres.Config{URL: as, Patience: 20 * time.Millisecond})
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "53300") {

@@ -159,9 +159,10 @@ func (l *load) end(t *testing.T) {
 	t.Logf("%d acknowledged, %d there, %d times away", len(l.acked), len(there), l.away)
 }
 
-// soon are settings under which an outage is told early.
+// soon are settings under which an outage is told early, be it by writers who
+// are all committing when it begins.
 func soon(url string) postgres.Config {
-	return postgres.Config{URL: url, Patience: 200 * time.Millisecond, OutcomeWait: time.Minute}
+	return postgres.Config{URL: url, Patience: 200 * time.Millisecond, OutcomeWait: 2 * time.Second}
 }
 
 // TestServerAway: the server is stopped, restarted and killed under load. The

@@ -313,7 +313,7 @@ func TestDeadlock(t *testing.T) {
 		}
 		return tx.Put([]byte("n"), []byte("mine"))
 	})
-	if err != nil || runs != 2 {
+	if err != nil || runs < 2 { // more often if it comes in the other's way again
 		t.Errorf("ran %d times, %v", runs, err)
 	}
 	if err := <-ended; err != nil {
