@@ -24,6 +24,8 @@ type Adopted struct {
 // their names, messages by their ids, with flags and internal date, under new
 // UIDs. Nothing is opened. A message whose own records or blob do not open in
 // the account counts as one that it has not, and gets them back where it lies.
+// One that no entry names any more gets its places; damaged entries are left to
+// Rebuild. Where the list of boxes is damaged, their names come from from.
 // Blobs are brought by bring before the record that names them.
 //
 // It writes in transactions of bounded size; done again, it adds nothing. Open
@@ -34,7 +36,7 @@ type Adopted struct {
 // where the account, or from, has no mailbox; errs.TooLarge for a full account.
 func (s *Service) Adopt(ctx context.Context, owner store.Owner, from store.DB, bring func(ctx context.Context, id blob.ID) error) (Adopted, error) {
 	a := &adopting{s: s, owner: owner, from: from, bring: bring, here: make(map[messageID]bool)}
-	for _, step := range []func(context.Context) error{a.survey, a.makeBoxes, a.look} {
+	for _, step := range []func(context.Context) error{a.survey, a.mend, a.makeBoxes, a.look} {
 		if err := step(ctx); err != nil {
 			return a.done, err
 		}
@@ -145,6 +147,25 @@ func (a *adopting) placeless(tx store.Tx, d *directory, known map[messageID]int)
 	}, nil)
 }
 
+// mend takes the names of boxes from the copy where the account's own list of
+// them is damaged. Their UIDVALIDITY is new.
+func (a *adopting) mend(ctx context.Context) error {
+	return full(a.s.cfg.DB.Update(ctx, a.owner, func(tx store.Tx) error {
+		if _, err := loadDirectory(tx); !errors.Is(err, store.ErrCorrupt) {
+			return nil
+		}
+		d := &directory{Keywords: a.keywords, NextID: inboxID}
+		for _, b := range a.boxes {
+			if l := b.listed; l.ID != 0 {
+				l.UIDValidity = 0
+				d.Boxes, d.NextID = append(d.Boxes, l), max(d.NextID, l.ID+1)
+			}
+		}
+		_, err := a.s.mendDirectory(tx, d, true)
+		return err
+	}))
+}
+
 // makeBoxes makes the boxes that the account lacks.
 func (a *adopting) makeBoxes(ctx context.Context) error {
 	made := 0
@@ -215,7 +236,7 @@ func (a *adopting) bringSome(ctx context.Context, part []adoptee) error {
 	if err != nil {
 		return err
 	}
-	part = slices.DeleteFunc(slices.Clone(part), func(m adoptee) bool { return whole[m.id] })
+	part = slices.DeleteFunc(slices.Clone(part), func(m adoptee) bool { return whole[m.id] && a.here[m.id] })
 	for len(part) > 0 {
 		batch, n, err := a.load(ctx, part)
 		if err != nil {

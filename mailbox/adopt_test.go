@@ -221,19 +221,22 @@ func TestAdoptLeavesWhatIsThere(t *testing.T) {
 func TestAdoptMendsWhatIsDamaged(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		hits int
-		harm func(h *house, p *person) int
+		hits    int // records or blobs that are damaged
+		brought int // messages
+		harm    func(h *house, p *person) int
 	}{
-		"envelopes": {5, func(h *house, p *person) int { return p.flipRecords("mail/m/", "i") }},
-		"bodies":    {3, func(h *house, p *person) int { return p.flipRecords("mail/m/", "b") }},
-		"blobs": {2, func(h *house, p *person) (n int) {
+		"envelopes": {5, 5, func(h *house, p *person) int { return p.flipRecords("mail/m/", "i") }},
+		"folders":   {1, 0, func(h *house, p *person) int { return p.flipRecords("mail/d", "") }},
+		"entries":   {8, 5, func(h *house, p *person) int { return p.flipRecords("mail/e/", "") }},
+		"bodies":    {3, 3, func(h *house, p *person) int { return p.flipRecords("mail/m/", "b") }},
+		"blobs": {2, 2, func(h *house, p *person) (n int) {
 			for _, id := range h.blobIDs() {
 				n++
 				h.flip(h.blobFile(id), 77_000)
 			}
 			return n
 		}},
-		"lost blobs": {2, func(h *house, p *person) (n int) {
+		"lost blobs": {2, 2, func(h *house, p *person) (n int) {
 			for _, id := range h.blobIDs() {
 				n++
 				h.must(h.blobs.Delete(h.t.Context(), id))
@@ -255,8 +258,13 @@ func TestAdoptMendsWhatIsDamaged(t *testing.T) {
 				t.Errorf("verify: %v %v", problems, err)
 			}
 			done, err := h.mail.Adopt(t.Context(), paule.owner, backup.db, bring)
-			if err != nil || done.Messages != c.hits || len(done.Problems) > 0 {
+			if err != nil || done.Messages != c.brought || len(done.Problems) > 0 {
 				t.Fatalf("%+v %v", done, err)
+			}
+			if name == "entries" { // the damaged ones are in the way of nothing, and go
+				if made, err := h.mail.Rebuild(t.Context(), paule.owner); err != nil || made.Entries != c.hits || made.Recovered > 0 {
+					t.Errorf("%+v %v", made, err)
+				}
 			}
 			if got := paule.everything(); !slices.Equal(got, want) {
 				t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

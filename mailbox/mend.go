@@ -88,11 +88,24 @@ func scanGone(tx store.Tx, id boxID, since uint64, fn func(modseq uint64, e expu
 }
 
 // countEntries returns how many entries in all boxes name a message.
-func countEntries(tx store.Tx, id messageID) (n uint32, err error) {
-	err = store.ScanAround(tx, []byte(prefixEntry), store.After([]byte(prefixEntry)), func(_, v []byte) error {
+func countEntries(tx store.Tx, id messageID) (uint32, error) {
+	n, err := entriesOf(tx, []messageID{id})
+	return n[id], err
+}
+
+// entriesOf returns how many entries in all boxes name each of some messages.
+func entriesOf(tx store.Tx, ids []messageID) (map[messageID]uint32, error) {
+	n := make(map[messageID]uint32, len(ids))
+	for _, id := range ids {
+		n[id] = 0
+	}
+	err := store.ScanAround(tx, []byte(prefixEntry), store.After([]byte(prefixEntry)), func(_, v []byte) error {
 		var e entry
-		if store.Decode(v, &e) == nil && string(e.ID) == string(id[:]) {
-			n++
+		if store.Decode(v, &e) != nil || len(e.ID) != len(messageID{}) {
+			return nil
+		}
+		if _, ok := n[messageID(e.ID)]; ok {
+			n[messageID(e.ID)]++
 		}
 		return nil
 	}, nil)

@@ -29,9 +29,11 @@ type Rebuilt struct {
 // message that no entry names goes to the box Recovered; an entry whose message
 // is not there goes, and damaged records do. A message that has lost its body
 // alone stays, so that its holder knows who had written. Where a UID could have
-// been given twice the box has a new UIDVALIDITY. Nothing is opened. Nobody
-// else may write to the account meanwhile; done again, it changes nothing. An
-// owner without any mail is left alone.
+// been given twice the box has a new UIDVALIDITY. Nothing is opened. Mail may
+// arrive and sessions work meanwhile: what is removed or added is looked at
+// again in its transaction. Done again, it changes nothing. An owner without
+// any mail is left alone. It passes no gate: it is an act of the operator's,
+// whose operation writes the trace.
 func (s *Service) Rebuild(ctx context.Context, owner store.Owner) (Rebuilt, error) {
 	b := &rebuilding{s: s, owner: owner}
 	for _, step := range []func(context.Context) error{b.directory, b.purge, b.messages, b.entries, b.recover, b.refs} {
@@ -86,42 +88,50 @@ func (b *rebuilding) directory(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if changed { // above every UIDVALIDITY that was given, also many at once
-			d.LastValidity = uint32(b.s.cfg.Now().Unix()) + uint32(b.s.cfg.MaxBoxes)
-		}
 		if _, err := tx.Get([]byte(keyOpened)); errors.Is(err, store.ErrCorrupt) {
 			done.Damaged++
 			if err := tx.Delete([]byte(keyOpened)); err != nil {
 				return err
 			}
 		}
-		added, err := b.s.completeDirectory(tx, d)
-		if err != nil {
-			return err
-		}
-		for i := range d.Boxes {
-			renewed, err := b.s.renew(tx, d, &d.Boxes[i])
-			if err != nil {
-				return err
-			}
-			if renewed {
-				done.Folders++
-			}
-		}
-		for _, id := range d.Dying {
-			if err := store.Save(tx, keyBox(id), counters{UIDNext: 1, ModSeq: 1, Dead: true}); err != nil {
-				return err
-			}
-		}
-		if !changed && !added && done.Folders == 0 {
-			return nil
-		}
-		boxes := slices.Clone(d.Boxes)
-		tx.AfterCommit(func() { b.s.publishBoxes(b.owner, boxes) })
-		return d.save(tx)
+		done.Folders, err = b.s.mendDirectory(tx, d, changed)
+		return err
 	})
 	b.done = done
 	return err
+}
+
+// mendDirectory makes a directory and all counters agree with what records the
+// boxes have, and saves it if it was changed. It returns how many boxes have a
+// new UIDVALIDITY.
+func (s *Service) mendDirectory(tx store.Tx, d *directory, changed bool) (folders int, err error) {
+	if changed { // above every UIDVALIDITY that was given, also many at once
+		d.LastValidity = max(d.LastValidity, uint32(s.cfg.Now().Unix())+uint32(s.cfg.MaxBoxes))
+	}
+	added, err := s.completeDirectory(tx, d)
+	if err != nil {
+		return 0, err
+	}
+	for i := range d.Boxes {
+		renewed, err := s.renew(tx, d, &d.Boxes[i])
+		if err != nil {
+			return 0, err
+		}
+		if renewed {
+			folders++
+		}
+	}
+	for _, id := range d.Dying {
+		if err := store.Save(tx, keyBox(id), counters{UIDNext: 1, ModSeq: 1, Dead: true}); err != nil {
+			return 0, err
+		}
+	}
+	if !changed && !added && folders == 0 {
+		return 0, nil
+	}
+	owner, boxes := tx.Owner(), slices.Clone(d.Boxes)
+	tx.AfterCommit(func() { s.publishBoxes(owner, boxes) })
+	return folders, d.save(tx)
 }
 
 func (r *Rebuilt) problem(about, id, text string) {
@@ -280,38 +290,43 @@ func (b *rebuilding) messages(ctx context.Context) error {
 		}
 	}
 	b.done.Messages = len(b.parts)
-	err = b.inChunks(ctx, gone, func(tx store.Tx, id messageID) error {
-		_, err := dropMessage(tx, id) // a blob that it may have is left to the sweeper
-		return err
+	err = b.inChunks(ctx, gone, func(tx store.Tx, ids []messageID) error {
+		for _, id := range ids {
+			if _, err := store.Load[stored](tx, keyOf(partStored, id)); err == nil {
+				continue // it came back
+			}
+			if _, err := dropMessage(tx, id); err != nil { // a blob that it may have is left to the sweeper
+				return err
+			}
+		}
+		return nil
 	})
-	return errors.Join(err, b.inChunks(ctx, hurt, func(tx store.Tx, id messageID) error {
-		for _, p := range []part{partBody, partRefs} {
-			if _, err := tx.Get(keyOf(p, id)); errors.Is(err, store.ErrCorrupt) {
-				if err := tx.Delete(keyOf(p, id)); err != nil {
-					return err
-				}
+	return errors.Join(err, b.inChunks(ctx, hurt, func(tx store.Tx, ids []messageID) error {
+		for _, id := range ids {
+			if err := errors.Join(dropDamaged(tx, keyOf(partBody, id)), dropDamaged(tx, keyOf(partRefs, id))); err != nil {
+				return err
 			}
 		}
 		return nil
 	}))
 }
 
+// dropDamaged removes a record that does not open.
+func dropDamaged(tx store.Tx, key []byte) error {
+	if _, err := tx.Get(key); !errors.Is(err, store.ErrCorrupt) {
+		return nil
+	}
+	return tx.Delete(key)
+}
+
 func sortedIDs[V any](m map[messageID]V) []messageID {
 	return slices.SortedFunc(maps.Keys(m), func(x, y messageID) int { return bytes.Compare(x[:], y[:]) })
 }
 
-// inChunks calls fn for each message, in transactions of bounded size.
-func (b *rebuilding) inChunks(ctx context.Context, ids []messageID, fn func(tx store.Tx, id messageID) error) error {
+// inChunks calls fn for some messages after others, each time in a transaction.
+func (b *rebuilding) inChunks(ctx context.Context, ids []messageID, fn func(tx store.Tx, ids []messageID) error) error {
 	for part := range slices.Chunk(ids, chunk) {
-		err := b.update(ctx, func(tx store.Tx) error {
-			for _, id := range part {
-				if err := fn(tx, id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := b.update(ctx, func(tx store.Tx) error { return fn(tx, part) }); err != nil {
 			return err
 		}
 	}
@@ -396,14 +411,20 @@ func (b *rebuilding) mendEntries(tx store.Tx, id boxID, uids []UID) (gone int, e
 		case errors.Is(err, store.ErrCorrupt):
 			gone++
 			err = box.drop(uid)
-		case err != nil || !ok:
-		case b.parts[r.id] == nil:
-			gone++
-			err = box.remove(r)
-		default:
-			mended := r
-			mended.flags = r.flags.minus(r.flags.minus(d.knownFlags()))
-			_, err = box.change(r, mended)
+		case err == nil && ok:
+			_, there := store.Load[stored](tx, keyOf(partStored, r.id))
+			unknown := r.flags.minus(d.knownFlags())
+			switch {
+			case lost(there):
+				gone++
+				err = box.remove(r)
+			case there != nil:
+				err = there
+			case unknown != bits{}:
+				mended := r
+				mended.flags = r.flags.minus(unknown)
+				_, err = box.change(r, mended)
+			}
 		}
 		if err != nil {
 			return gone, err
@@ -444,29 +465,49 @@ func (b *rebuilding) recover(ctx context.Context) error {
 		to = l.ID
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for part := range slices.Chunk(ids, chunk) {
-		if err != nil {
-			break
-		}
-		err = b.update(ctx, func(tx store.Tx) error {
-			box, err := b.s.box(tx, to, nil)
-			if err != nil {
-				return err
-			}
-			for _, id := range part {
-				if _, err := box.add(recoveredRow(id, b.parts[id].size)); err != nil {
-					return err
-				}
-			}
-			d, err := box.save()
-			b.s.tell(tx, nil, d)
+		added := 0
+		err := b.update(ctx, func(tx store.Tx) (err error) {
+			added, err = b.enter(tx, to, part)
 			return err
 		})
-		if err == nil {
-			b.done.Recovered += len(part)
+		if err != nil {
+			return err
 		}
+		b.done.Recovered += added
 	}
-	return err
+	return nil
+}
+
+// enter gives some messages an entry in a box, if they have none.
+func (b *rebuilding) enter(tx store.Tx, to boxID, ids []messageID) (added int, err error) {
+	entries, err := entriesOf(tx, ids)
+	if err != nil {
+		return 0, err
+	}
+	box, err := b.s.box(tx, to, nil)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		m, err := store.Load[stored](tx, keyOf(partStored, id))
+		if lost(err) || entries[id] > 0 {
+			continue
+		}
+		if err != nil {
+			return added, err
+		}
+		if _, err := box.add(recoveredRow(id, m.Size)); err != nil {
+			return added, err
+		}
+		added++
+	}
+	d, err := box.save()
+	b.s.tell(tx, nil, d)
+	return added, err
 }
 
 // refs counts again how many entries each message has.
@@ -478,13 +519,17 @@ func (b *rebuilding) refs(ctx context.Context) error {
 			wrong = append(wrong, id)
 		}
 	}
-	return b.inChunks(ctx, wrong, func(tx store.Tx, id messageID) error {
-		r, err := store.Load[refs](tx, keyOf(partRefs, id))
-		if err != nil && !lost(err) {
-			return err
+	return b.inChunks(ctx, wrong, func(tx store.Tx, ids []messageID) error {
+		entries, err := entriesOf(tx, ids)
+		for _, id := range ids {
+			r, loadErr := store.Load[refs](tx, keyOf(partRefs, id))
+			if loadErr != nil && !lost(loadErr) {
+				return loadErr
+			}
+			r.Count = entries[id]
+			err = errors.Join(err, r.save(tx, id))
 		}
-		r.Count = max(1, b.named[id])
-		return r.save(tx, id)
+		return err
 	})
 }
 
