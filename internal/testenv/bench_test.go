@@ -187,6 +187,7 @@ func BenchmarkIdleNotify(b *testing.B) {
 // its MX.
 type side struct {
 	name  string
+	e     *testenv.Env
 	to    []string // whom messages go to, in turn
 	conns []*mxConn
 	sent  int
@@ -194,17 +195,17 @@ type side struct {
 	acks  []time.Duration
 }
 
-func newSide(b *testing.B, name string, e *testenv.Env, to []string) *side {
-	s := &side{name: name, to: to}
+// dial opens the connections of one benchmark.
+func (s *side) dial(b *testing.B) {
+	s.conns = nil
 	for range 64 {
-		c, err := dialMX(e)
+		c, err := dialMX(s.e)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { c.Close() })
 		s.conns = append(s.conns, c)
 	}
-	return s
 }
 
 // deliver sends n further messages. One goes to an account far from that of
@@ -239,6 +240,7 @@ func compare(b *testing.B, g *generator, sides ...*side) {
 	const round = 640
 	for _, s := range sides {
 		s.sent, s.took, s.acks = 0, 0, nil
+		s.dial(b)
 	}
 	b.ResetTimer()
 	for left := b.N; left > 0; left -= round {
@@ -259,17 +261,20 @@ func compare(b *testing.B, g *generator, sides ...*side) {
 	b.ReportMetric(0, "ns/op") // of both together: it says nothing
 }
 
+func holdersOf(e *testenv.Env) (to []string) {
+	for _, h := range e.File.Holders {
+		to = append(to, h.Address)
+	}
+	return to
+}
+
 // BenchmarkDeliverEngines is delivery on PostgreSQL and S3, as a share of what
 // the embedded engines take.
 func BenchmarkDeliverEngines(b *testing.B) {
 	start := func(name, store, blobs string) *side {
 		e := testenv.Start(b, func(o *demo.Options) { o.Spaces, o.Store, o.Blobs = 100, store, blobs },
 			testenv.Configure(func(c *instance.Config) { c.ConnsPerSource = 10_000 }))
-		var to []string
-		for _, h := range e.File.Holders {
-			to = append(to, h.Address)
-		}
-		return newSide(b, name, e, to)
+		return &side{name: name, e: e, to: holdersOf(e)}
 	}
 	own, served := start("bolt+dir", "", ""), start("postgres+s3", engines.Postgres(b), engines.S3(b))
 	for _, s := range sizes {
@@ -282,7 +287,7 @@ func BenchmarkDeliverEngines(b *testing.B) {
 func BenchmarkDeliverAccounts(b *testing.B) {
 	start := func(name string, n int) *side {
 		e := testenv.Start(b, embedded, testenv.Configure(func(c *instance.Config) { c.ConnsPerSource = 10_000 }))
-		return newSide(b, name, e, addSpaces(b, e, n))
+		return &side{name: name, e: e, to: addSpaces(b, e, n)}
 	}
 	few := start("1e3", 1000)
 	began := time.Now()
@@ -362,11 +367,8 @@ func BenchmarkSealing(b *testing.B) {
 	measure("read-bare", func(b *testing.B) { readRecords(b, bare) })
 	measure("read-sealed", func(b *testing.B) { readRecords(b, dear) })
 	e := benchServer(b, 100)
-	var to []string
-	for _, h := range e.File.Holders {
-		to = append(to, h.Address)
-	}
-	s, g := newSide(b, "", e, to), newGenerator(10_000)
+	s, g := &side{e: e, to: holdersOf(e)}, newGenerator(10_000)
+	s.dial(b)
 	measure("delivery", func(b *testing.B) { s.deliver(b, g, b.N) })
 }
 
