@@ -15,12 +15,13 @@ import (
 	"unicode/utf16"
 
 	"pli/cmd/pli/demo"
+	"pli/cmd/pli/instance"
 	"pli/internal/testenv"
 )
 
 // A random word is sent, answered, drafted, filed, searched for and kept, by
-// mail clients and in the portal; afterwards no file of the instance contains
-// it, nor does its log, while the server runs and after it stopped (D4, I1).
+// mail clients and in the portal; afterwards no file of the instance or of its
+// backup contains it, nor does its log, while the server runs and after it stopped (D4, I1).
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	log := new(logged)
@@ -51,6 +52,10 @@ func TestCanary(t *testing.T) {
 		t.Fatalf("the word did not arrive: %+v", got)
 	}
 	c.portal(word)
+	r, err := c.Backup(t.Context(), instance.BackupArgs{To: filepath.Join(c.Dir, "backup"), Keys: filepath.Join(c.Dir, "data.keys")})
+	if err != nil || r.Blobs == 0 || len(r.Problems) > 0 {
+		t.Fatalf("backup: %+v, %v", r, err)
+	}
 	c.scan("while it runs", word, log)
 	c.CheckStore()
 	c.Stop()

@@ -594,22 +594,22 @@ func TestRestoreAccount(t *testing.T) {
 		}
 	}
 	h.backup(t.Context())
+	parts := h.rawKeysOf(h.owner, func(k string) bool { return strings.HasPrefix(k, "mail/m/") })
+	documents := h.rawKeysOf(h.owner, func(k string) bool { return strings.HasPrefix(k, "dossier/d/") })
+	blobs := h.stored()
 	if err := errors.Join(h.deliverText(h.owner, letter(100, 500)), h.fileText(h.owner, "Document nouveau", "texte nouveau")); err != nil {
 		t.Fatal(err)
 	}
 	letters, papers := h.letters(h.owner), h.papers(h.owner)
 
-	parts := h.rawKeysOf(h.owner, func(k string) bool { return strings.HasPrefix(k, "mail/m/") })
 	h.lose(h.owner, parts[:2]...)
 	h.spoil(h.owner, parts[5])
-	documents := h.rawKeysOf(h.owner, func(k string) bool { return strings.HasPrefix(k, "dossier/d/") })
 	h.lose(h.owner, documents[0])
 	h.spoil(h.owner, documents[1])
 	for _, key := range []string{"signin/ring", "space"} {
 		h.spoil(h.owner, []byte(key))
 	}
 	h.lose(h.owner, []byte("signin/recipient"))
-	blobs := h.stored()
 	for _, id := range blobs[:3] {
 		if err := h.blobs.Delete(t.Context(), id); err != nil {
 			t.Fatal(err)
