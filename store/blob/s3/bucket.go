@@ -7,7 +7,7 @@
 // TLS is on unless tls=off. The secret key may be left out of the URL; it is
 // then taken from the environment variable PLI_S3_SECRET. The region is
 // us-east-1 if none is given; ca names a file of certificates to trust in place
-// of the system's. Neither key is ever part of an error or a log line.
+// of the system's. The keys are never part of an error or a log line.
 //
 // Integrity: each request that stores bytes carries their SHA-256, signed
 // (x-amz-content-sha256) and as the object's checksum (x-amz-checksum-sha256),

@@ -28,7 +28,12 @@ import (
 
 func open(t testing.TB, url string, limits s3.Limits) *s3.Store {
 	t.Helper()
-	s, err := s3.Open(t.Context(), s3.Config{URL: url, Spool: t.TempDir(), Limits: limits})
+	return openSpool(t, url, t.TempDir(), limits)
+}
+
+func openSpool(t testing.TB, url, spool string, limits s3.Limits) *s3.Store {
+	t.Helper()
+	s, err := s3.Open(t.Context(), s3.Config{URL: url, Spool: spool, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,9 +54,9 @@ func TestCrash(t *testing.T) {
 	}
 	url := os.Getenv(envURL)
 	storetest.Kill(t, func(path string, ack func(string)) {
-		blobtest.Write(t, open(t, url, s3.Limits{SinglePut: 200_000, Part: part}), ack)
+		blobtest.Write(t, openSpool(t, url, path, s3.Limits{SinglePut: 200_000, Part: part}), ack)
 	}, func(path string, acks []string) {
-		s := open(t, url, s3.Limits{Abandon: time.Nanosecond})
+		s := openSpool(t, url, path, s3.Limits{Abandon: time.Nanosecond})
 		blobtest.Check(t, s, acks)
 		found, err := s.List(t.Context(), "", 1<<20)
 		for _, info := range found { // so that the next round has less to read
@@ -72,10 +77,7 @@ func TestSpoolFull(t *testing.T) {
 	}
 	url := os.Getenv(envURL)
 	storetest.Full(t, 1<<20, func(path string) {
-		s, err := s3.Open(t.Context(), s3.Config{URL: url, Spool: path})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := openSpool(t, url, path, s3.Limits{})
 		w, err := s.Create(t.Context())
 		if err != nil {
 			t.Fatal(err)
