@@ -73,6 +73,7 @@ type sweep struct {
 	told   *sweepMetrics
 	report SweepReport
 	since  int         // holds before the first look
+	whole  bool        // a look opens every record of every owner
 	found  []candidate // unnamed in the first look, at most atOnce
 }
 
@@ -157,8 +158,19 @@ func (s *sweep) firstLook() error {
 	}
 }
 
-// secondLook drops those that have been named since.
+// secondLook drops those that have been named since. It looks at whole stores:
+// a record whose key was damaged is not among those that name blobs, and its
+// seal does not open under that key.
 func (s *sweep) secondLook() error {
+	if len(s.found) == 0 {
+		return nil
+	}
+	if c, ok := s.in.raw.(store.Checker); ok {
+		if err := c.Check(s.ctx); err != nil {
+			return fmt.Errorf("the store is damaged, so nothing is removed: %w", err)
+		}
+	}
+	s.whole = true
 	if err := s.look(s.found); err != nil {
 		return err
 	}
@@ -215,11 +227,21 @@ func (s *sweep) look(list []candidate) error {
 		return nil
 	}
 	return s.eachOwner(func(owner store.Owner) error {
+		if s.whole {
+			if err := s.in.db.View(s.ctx, owner, openAll); err != nil {
+				return err
+			}
+		}
 		if err := s.in.mail.Blobs(s.ctx, owner, mark); err != nil {
 			return err
 		}
 		return s.in.dossier.Blobs(s.ctx, owner, mark)
 	})
+}
+
+// openAll opens the seal of every record.
+func openAll(tx store.Tx) error {
+	return tx.Scan(nil, nil, func(_, _ []byte) error { return nil })
 }
 
 // eachOwner calls fn for every owner, with rests between.

@@ -306,15 +306,21 @@ func TestSweepKeepsWhatIsNamedMeanwhile(t *testing.T) {
 // report says whose.
 func TestSweepStopsAtDamage(t *testing.T) {
 	t.Parallel()
-	for _, prefix := range []string{"mail/m/", "dossier/"} {
-		t.Run(prefix, func(t *testing.T) {
+	for name, damage := range map[string]func(h *house){
+		"a message":          func(h *house) { h.damage("mail/m/", valueOf) },
+		"a document":         func(h *house) { h.damage("dossier/", valueOf) },
+		"a message's key":    func(h *house) { h.damage("mail/m/", keyOf) },
+		"a document's key":   func(h *house) { h.damage("dossier/", keyOf) },
+		"what names no blob": func(h *house) { h.damage("audit/", valueOf) },
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
 			h.deliver(h.spool())
 			h.file()
 			h.orphan()
 			h.later = day
-			h.damage(prefix)
+			damage(h)
 			r := h.sweep(SweepArgs{})
 			if r.Removed != 0 || !strings.Contains(r.Stopped, string(h.owner)) || !strings.Contains(r.Stopped, "nothing is removed") {
 				t.Errorf("%+v", r)
@@ -328,8 +334,12 @@ func TestSweepStopsAtDamage(t *testing.T) {
 	}
 }
 
+// Where a bit is changed.
+func valueOf(key, value []byte) { value[len(value)-1] ^= 1 }
+func keyOf(key, value []byte)   { key[5] ^= 1 } // it stays in the order of keys
+
 // damage changes a bit of the first record of the space below a prefix.
-func (h *house) damage(prefix string) {
+func (h *house) damage(prefix string, change func(key, value []byte)) {
 	h.t.Helper()
 	err := h.raw.Update(h.t.Context(), h.owner, func(tx store.Tx) error {
 		var key, value []byte
@@ -340,7 +350,10 @@ func (h *house) damage(prefix string) {
 		if err != nil || key == nil {
 			return fmt.Errorf("nothing to damage below %s: %w", prefix, err)
 		}
-		value[len(value)-1] ^= 1
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+		change(key, value)
 		return tx.Put(key, value)
 	})
 	if err != nil {
