@@ -12,13 +12,14 @@ import (
 )
 
 type serveCmd struct {
-	Config string `required:"" placeholder:"FILE" help:"Configuration file." env:"PLI_CONFIG"`
-	Debug  bool   `help:"Log more."`
+	Config  string `required:"" placeholder:"FILE" help:"Configuration file." env:"PLI_CONFIG"`
+	Standby bool   `help:"Wait for as long as another machine serves the same store, then take over."`
+	Debug   bool   `help:"Log more."`
 }
 
 // Help gives examples.
 func (serveCmd) Help() string {
-	return "Ends cleanly on Ctrl-C or SIGTERM: listeners, then sessions, then stores.\n\nExample:\n  pli serve --config /srv/pli/pli.toml"
+	return "Ends cleanly on Ctrl-C or SIGTERM: listeners, then sessions, then stores.\n\nExamples:\n  pli serve --config /srv/pli/pli.toml\n  pli serve --config /srv/pli/pli.toml --standby"
 }
 
 // Run serves until the context ends.
@@ -31,7 +32,7 @@ func (c *serveCmd) Run(a *app) error {
 	if c.Debug {
 		level = slog.LevelDebug
 	}
-	in, err := instance.Open(a.ctx, cfg, instance.Deps{Now: time.Now, Log: a.logger(level)})
+	in, err := instance.Open(a.ctx, cfg, instance.Deps{Now: time.Now, Log: a.logger(level), Standby: c.Standby})
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,16 @@ func Missing(t testing.TB, name string) {
 	t.Skipf("%s is not installed: «make tools» installs it", name)
 }
 
+// FreePort returns a port of loopback that no other test is given.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	port, err := freeServerPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 // Root returns the project's folder.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)

@@ -1,9 +1,15 @@
 package testenv_test
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -282,4 +288,90 @@ func statusOf(t testing.TB, client *http.Client, url string) int {
 	}
 	resp.Body.Close()
 	return resp.StatusCode
+}
+
+// Two machines and a store that both can reach: the first dies, the second,
+// which has waited, serves what the first has acknowledged (I5).
+func TestSecondMachineTakesOver(t *testing.T) {
+	t.Parallel()
+	dir, second := filepath.Join(t.TempDir(), "demo"), t.TempDir()
+	c := testenv.StartChild(t, dir, "--store", engines.Postgres(t), "--blobs", engines.S3(t))
+	h := c.File.Holders[0]
+	for i := range 3 {
+		m := demo.Message{From: peer, To: h.Address, Subject: "Avant", Text: strings.Repeat("ligne\n", 100_000*i), ID: fmt.Sprintf("%d@mss.autre.test", i), Date: c.Clock.Now()}
+		if err := c.Deliver(peer, []string{h.Address}, m.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := standbyFolder(t, dir, second)
+	if out, code := pli(t, "serve", "--config", config); code != 1 || !strings.Contains(out, "another pli serves this store") {
+		t.Errorf("a second server beside the first: exit %d: %s", code, out)
+	}
+	standby := exec.Command(testenv.Pli(t), "serve", "--standby", "--config", config)
+	standby.Stderr = os.Stderr
+	out, err := standby.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { standby.Process.Kill(); standby.Wait() })
+	c.Kill()
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, "serves") {
+		t.Fatalf("the standby says %q, %v", line, err)
+	}
+	c.File.IMAPS, c.File.MX = addrIn(t, config, "imaps"), addrIn(t, config, "mx")
+	after := demo.Message{From: peer, To: h.Address, Subject: "Après", Text: "suite", ID: "apres@mss.autre.test", Date: c.Clock.Now()}
+	if err := c.Deliver(peer, []string{h.Address}, after.Bytes()); err != nil {
+		t.Errorf("the standby does not take mail: %v", err)
+	}
+	if n := len(c.Mailbox(h.Address, h.MailPassword, "INBOX")); n != 5 { // the demo's report too
+		t.Errorf("the standby shows %d messages, want 5", n)
+	}
+	if err := standby.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Wait(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
+// standbyFolder makes the folder of a second machine: the first one's
+// configuration, certificates and master key, ports of its own.
+func standbyFolder(t *testing.T, first, second string) (config string) {
+	t.Helper()
+	for _, name := range []string{"pli.toml", "ca.pem", "server.pem", "server.key", "data/keys/master.key"} {
+		b, err := os.ReadFile(filepath.Join(first, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(second, name)
+		if name == "pli.toml" {
+			config = to
+			b = portLine.ReplaceAllFunc(b, func(line []byte) []byte {
+				return fmt.Appendf(nil, "%s = \"127.0.0.1:%d\"", bytes.Fields(line)[0], engines.FreePort(t))
+			})
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return config
+}
+
+var portLine = regexp.MustCompile(`(?m)^(web|mx|submissions|submission|imaps|imap|metrics) = "127\.0\.0\.1:\d+"`)
+
+// addrIn returns where a configuration file has a door listen.
+func addrIn(t *testing.T, config, door string) string {
+	t.Helper()
+	b, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + door + ` = "([^"]+)"`).FindSubmatch(b)
+	if m == nil {
+		t.Fatalf("%s has no %s", config, door)
+	}
+	return string(m[1])
 }

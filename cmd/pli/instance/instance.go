@@ -31,6 +31,8 @@ import (
 type Deps struct {
 	Now func() time.Time
 	Log *slog.Logger
+
+	Standby bool // Open waits for as long as another instance serves the store
 }
 
 // Instance is one opened Pli: its stores and rooms and, once started, its

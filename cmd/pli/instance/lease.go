@@ -39,6 +39,8 @@ type lease struct {
 	log  *slog.Logger
 	lock *os.File
 	lost chan struct{} // closed when another has taken the lease
+
+	standby bool // waits for as long as another lives
 }
 
 // held is the record of who has the lease.
@@ -49,10 +51,11 @@ type held struct {
 	Free bool   `cbor:"4,keyasint,omitempty"`
 }
 
-// takeLease waits until nobody else serves the store, at most for the life of
-// a lease whose holder has gone. An instance that lives is errLeased.
-func takeLease(ctx context.Context, db store.DB, dir string, life time.Duration, log *slog.Logger) (*lease, error) {
-	l := &lease{db: db, life: life, log: log, lost: make(chan struct{})}
+// takeLease waits until nobody else serves the store: for the life of a lease
+// whose holder has gone. While its holder lives the error is errLeased, or, on
+// standby, it waits on.
+func takeLease(ctx context.Context, db store.DB, dir string, life time.Duration, standby bool, log *slog.Logger) (*lease, error) {
+	l := &lease{db: db, life: life, standby: standby, log: log, lost: make(chan struct{})}
 	if err := l.sit(dir); err != nil {
 		return nil, err
 	}
@@ -93,19 +96,27 @@ func (l *lease) sit(dir string) (err error) {
 // wait takes the lease at once if it is free or this seat's own, else when its
 // beat has not changed for its life.
 func (l *lease) wait(ctx context.Context) error {
-	var first held
-	for started := time.Now(); ; {
-		gone := time.Since(started) >= l.life
-		now, err := l.try(ctx, func(h held) bool { return h.Free || h.Seat == l.seat || gone && h.Beat == first.Beat })
-		if err == nil || !errors.Is(err, errLeased) {
+	var seen held
+	since := time.Now()
+	for {
+		gone := seen.Seat != "" && time.Since(since) >= l.life
+		now, err := l.try(ctx, func(h held) bool { return h.Free || h.Seat == l.seat || gone && h.Beat == seen.Beat })
+		switch {
+		case errors.Is(err, errLeased):
+		case l.standby && errors.Is(err, store.ErrUnavailable):
+			now = seen // the engine is away for its holder too
+			since = time.Now()
+		default:
 			return err
 		}
-		if first.Seat == "" {
-			first = now
-			l.log.Info("the store was served elsewhere; waiting whether it still is", "host", now.Host, "for", l.life)
-		}
-		if now.Beat != first.Beat {
-			return fmt.Errorf("%w, on %s: stop that one first", errLeased, now.Host)
+		switch {
+		case seen.Seat == "":
+			l.log.Info("another instance serves the store, or did; waiting whether it lives", "host", now.Host, "for", l.life)
+			seen, since = now, time.Now()
+		case now.Beat != seen.Beat && !l.standby:
+			return fmt.Errorf("%w, on %s: stop that one first, or wait for it with «pli serve --standby»", errLeased, now.Host)
+		case now.Beat != seen.Beat:
+			seen, since = now, time.Now()
 		}
 		if err := sleep(ctx, l.life/10); err != nil {
 			return err

@@ -24,7 +24,7 @@ func TestOneInstanceServesAStore(t *testing.T) {
 	defer db.Close()
 	log := slog.New(slog.DiscardHandler)
 	here, there := t.TempDir(), t.TempDir()
-	take := func(dir string) (*lease, error) { return takeLease(t.Context(), db, dir, life, log) }
+	take := func(dir string) (*lease, error) { return takeLease(t.Context(), db, dir, life, false, log) }
 	mustTake := func(dir string) *lease {
 		t.Helper()
 		l, err := take(dir)
@@ -43,12 +43,31 @@ func TestOneInstanceServesAStore(t *testing.T) {
 	if _, err := take(here); err == nil || !strings.Contains(err.Error(), "locked") {
 		t.Errorf("a second one on the same folder: %v", err)
 	}
+	type taken struct {
+		l   *lease
+		err error
+		at  time.Time
+	}
+	standby := make(chan taken, 1)
+	go func() {
+		l, err := takeLease(t.Context(), db, there, life, true, log)
+		standby <- taken{l, err, time.Now()}
+	}()
+	select {
+	case got := <-standby:
+		t.Fatalf("the standby did not wait: %v", got.err)
+	case <-time.After(3 * life):
+	}
 	dies()
 	<-ended
-	started := time.Now()
-	second := mustTake(there)
-	if waited := time.Since(started); waited < life {
-		t.Errorf("a lease was taken after %v, its holder could have lived", waited)
+	died := time.Now()
+	got := <-standby
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	second := got.l
+	if waited := got.at.Sub(died); waited < life/2 {
+		t.Errorf("the lease was taken after %v, its holder could have lived", waited)
 	}
 	if err := first.keep(t.Context()); err == nil {
 		t.Error("the first one does not know that it was replaced")
@@ -61,7 +80,7 @@ func TestOneInstanceServesAStore(t *testing.T) {
 	if err := errors.Join(first.release(), second.release()); err != nil {
 		t.Fatal(err)
 	}
-	started = time.Now()
+	started := time.Now()
 	third := mustTake(here)
 	if waited := time.Since(started); waited > life {
 		t.Errorf("a lease that was given back was waited for %v", waited)

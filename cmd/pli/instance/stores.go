@@ -60,7 +60,7 @@ func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 	}
 	in.db = sealed.New(in.raw, in.keys, sealed.Config{})
 	if in.cfg.StoreEngine != engineBolt {
-		if in.lease, err = takeLease(ctx, in.db, dir, leaseLife, in.deps.Log); err != nil {
+		if in.lease, err = takeLease(ctx, in.db, dir, leaseLife, in.deps.Standby, in.deps.Log); err != nil {
 			return nil, err
 		}
 	}
