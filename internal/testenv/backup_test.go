@@ -56,8 +56,8 @@ func (s safe) restoreArgs(demoDir string) []string {
 	return []string{"restore", "--config", filepath.Join(demoDir, "pli.toml"), "--from", s.repository, "--keys", s.keys, "--master", s.master}
 }
 
-// report is what tests read of a report in JSON.
-type report struct {
+// told is what tests read of a report in JSON.
+type told struct {
 	Backup   string   `json:"backup"`
 	Blobs    int64    `json:"blobs"`
 	Sent     int64    `json:"sent"`
@@ -69,7 +69,7 @@ type report struct {
 
 // reported runs a verb with --json and returns what it reports, its progress
 // and its exit code.
-func reported(t *testing.T, args ...string) (r report, progress string, code int) {
+func reported(t *testing.T, args ...string) (r told, progress string, code int) {
 	t.Helper()
 	cmd := exec.Command(testenv.Pli(t), append(args, "--json")...)
 	var errOut strings.Builder
