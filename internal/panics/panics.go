@@ -18,23 +18,31 @@ func Error(where string, p any) error {
 	if e, ok := p.(runtime.Error); ok {
 		what = e.Error()
 	}
-	return fmt.Errorf("panic in %s at %s: %s", where, place(), what)
+	place := "a place unknown"
+	if f, ok := panicking(); ok {
+		place = fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+	}
+	return fmt.Errorf("panic in %s at %s: %s", where, place, what)
 }
 
-// place returns the file and line that panicked.
-func place() string {
+// Function returns the full name of the function that panicked, or nothing. It
+// is called from the deferred function that has recovered.
+func Function() string {
+	f, _ := panicking()
+	return f.Function
+}
+
+// panicking returns where the program panicked.
+func panicking() (f runtime.Frame, ok bool) {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
-	panicking := false
-	for {
-		f, more := frames.Next()
-		inRuntime := strings.HasPrefix(f.Function, "runtime.")
-		if panicking && !inRuntime {
-			return fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+	found := false
+	for more := true; more; {
+		f, more = frames.Next()
+		if found && !strings.HasPrefix(f.Function, "runtime.") {
+			return f, true
 		}
-		panicking = panicking || f.Function == "runtime.gopanic"
-		if !more {
-			return "a place unknown"
-		}
+		found = found || f.Function == "runtime.gopanic"
 	}
+	return runtime.Frame{}, false
 }

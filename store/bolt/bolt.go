@@ -42,6 +42,9 @@ type Config struct {
 	// CopyMemory bounds the bytes in which Compact notes what is written
 	// while it copies (default 64 MiB).
 	CopyMemory int
+	// ReadOnly opens a store for reading, a damaged one too; Update says
+	// store.ErrReadOnly, and what lies on damaged pages is store.ErrCorrupt.
+	ReadOnly bool
 	// LockWait is how long Open waits for another process to let go of the
 	// folder (default 1 s).
 	LockWait time.Duration

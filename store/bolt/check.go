@@ -76,7 +76,9 @@ func (s *shard) check(ctx context.Context) (faults []error, err error) {
 		c := newChecker(ctx, s.path, v.raw, int(v.page))
 		c.walk.file.end = uint64(tx.Size() / v.page)
 		err := c.run(uint64(tx.Cursor().Bucket().RootPage()))
-		faults = c.faults
+		for _, f := range c.faults {
+			faults = append(faults, f)
+		}
 		return err
 	})
 	return faults, asStoreError(err)
@@ -87,7 +89,7 @@ type checker struct {
 	name   string
 	walk   *walk
 	due    finder
-	faults []error
+	faults []*Fault
 
 	large       []run // numbers of the large values that are there, in order
 	lost        []run // numbers of those on damaged pages, in order
@@ -122,34 +124,28 @@ func (c *checker) fault(f Fault) {
 // run checks the tree whose root page is given.
 func (c *checker) run(root uint64) error {
 	c.metas()
-	w := c.walk
-	w.seen = newPageSet(w.file.end)
-	w.hurt = func(id uint64, _, _ []byte, why error) { c.fault(Fault{Page: id, What: why.Error()}) }
-	buckets, err := w.buckets(root)
+	buckets, err := c.begin(root)
 	if err != nil {
 		return err
 	}
-	c.due = finder{file: w.file, bucket: buckets[string(bucketDue)]}
-	steps := []struct {
+	c.due = finder{file: c.walk.file, bucket: buckets[string(bucketDue)]}
+	for _, step := range []struct {
 		name []byte
 		leaf func(rawPage) error
 		hurt func(id uint64, low, high []byte, why error)
 	}{
-		{bucketMeta, func(rawPage) error { return nil }, w.hurt},
+		{bucketMeta, passOver, c.walk.hurt},
 		{bucketLarge, c.largeLeaf, c.largeHurt},
 		{bucketDue, c.dueLeaf, c.dueHurt},
 		{bucketRecord, c.recordLeaf, c.recordHurt},
-	}
-	for _, step := range steps {
+	} {
 		b, ok := buckets[string(step.name)]
 		if !ok {
-			if len(c.faults) == 0 {
-				c.fault(Fault{What: fmt.Sprintf("bucket %s is missing", step.name)})
-			}
+			c.fault(Fault{What: fmt.Sprintf("bucket %s is missing", step.name)})
 			return nil // what else is there cannot be judged
 		}
-		w.leaf, w.hurt = step.leaf, step.hurt
-		if err := w.bucket(b); err != nil {
+		c.walk.leaf, c.walk.hurt = step.leaf, step.hurt
+		if err := c.walk.bucket(b); err != nil {
 			return err
 		}
 	}
@@ -157,6 +153,39 @@ func (c *checker) run(root uint64) error {
 	c.count()
 	return nil
 }
+
+// pages checks that the pages of all trees hang together, and nothing of what
+// they hold.
+func (c *checker) pages(root uint64) error {
+	buckets, err := c.begin(root)
+	if err != nil {
+		return err
+	}
+	c.walk.leaf = passOver
+	for name, b := range buckets {
+		c.walk.hurt = c.pageHurt
+		if name == string(bucketRecord) {
+			c.walk.hurt = c.recordHurt
+		}
+		if err := c.walk.bucket(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin returns the buckets of the tree whose root page is given.
+func (c *checker) begin(root uint64) (map[string]rawBucket, error) {
+	c.walk.seen = newPageSet(c.walk.file.end)
+	c.walk.hurt = c.pageHurt
+	return c.walk.buckets(root)
+}
+
+func (c *checker) pageHurt(id uint64, _, _ []byte, why error) {
+	c.fault(Fault{Page: id, What: why.Error()})
+}
+
+func passOver(rawPage) error { return nil }
 
 // metas checks the two pages at the beginning. A commit may be writing one of
 // them: it is looked at again.
@@ -207,7 +236,7 @@ func hasRun(runs []run, n uint64) bool {
 func (c *checker) largeLeaf(p rawPage) error {
 	for i := range p.count {
 		e, _ := p.element(i)
-		if len(e.key) != 8 || e.flags != 0 {
+		if len(e.key) != 8 {
 			c.fault(Fault{Page: p.id, What: "a large value has no number"})
 			continue
 		}
@@ -259,7 +288,7 @@ func (c *checker) recordLeaf(p rawPage) error {
 			c.owner = owner
 		}
 		e, ok := parseEntry(at.value)
-		if !ok || at.flags != 0 {
+		if !ok {
 			c.hit("a record does not parse")
 			continue
 		}

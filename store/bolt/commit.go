@@ -85,8 +85,7 @@ func (b *batch) gather(waiting []*request) (left []*request) {
 			r.err = r.ctx.Err()
 		default:
 			if fault := b.run(r, full); fault != nil {
-				err = fault
-				s.breakDown(fault)
+				err = s.breakDown(fault)
 			}
 		}
 	}
@@ -151,7 +150,7 @@ func (b *batch) settle(err error) {
 	if b.btx != nil {
 		if err == nil && b.dirty {
 			if err = s.commit(b.btx); err != nil && !errors.Is(err, store.ErrFull) {
-				s.breakDown(err)
+				err = s.breakDown(err)
 			}
 			if err == nil && s.notes != nil {
 				s.notes.add(b)
@@ -219,18 +218,21 @@ func (s *shard) runHook(fn func()) {
 	fn()
 }
 
-// breakDown stops all further writes: after a failed write or sync, what the
-// system has kept of earlier pages is not known, and only a new start reads
-// what is really on the disk.
-func (s *shard) breakDown(err error) {
+// breakDown stops all further writes, and returns what their callers get:
+// after a failed write or sync, what the system has kept of earlier pages is
+// not known, and only a new start reads what is really on the disk.
+func (s *shard) breakDown(err error) error {
 	if s.broken.CompareAndSwap(nil, &err) {
 		s.log.Error("store stops writing until it is opened again", "file", s.path, "error", err)
 	}
+	return s.fault()
 }
 
+// fault returns why nothing can be written until the store is opened again, or
+// nil. It is store.ErrUnavailable: whoever sends comes back later.
 func (s *shard) fault() error {
 	if p := s.broken.Load(); p != nil {
-		return fmt.Errorf("bolt: writing has stopped since: %w", *p)
+		return fmt.Errorf("%w: %s takes no writes until it is opened again: %w", store.ErrUnavailable, s.path, *p)
 	}
 	return nil
 }

@@ -327,6 +327,8 @@ type walk struct {
 	file *rawFile
 	seen pageSet
 	bufs [][]byte
+	// flags is what the elements of leaves bear: 0 or isBucket.
+	flags uint32
 	// leaf is called for each sound leaf.
 	leaf func(p rawPage) error
 	// hurt is called for each page that cannot be used, with the keys that
@@ -341,7 +343,7 @@ func (w *walk) bucket(b rawBucket) error {
 	}
 	p, err := parsePage(0, b.inline)
 	if err == nil {
-		err = p.sound(nil, nil)
+		err = w.sound(p, nil, nil)
 	}
 	if err == nil && !p.leaf {
 		err = errors.New("it is no leaf")
@@ -390,7 +392,7 @@ func (w *walk) page(id uint64, low, high []byte, depth int) (rawPage, error) {
 	}
 	p, err := w.file.read(id, &w.bufs[depth])
 	if err == nil {
-		err = p.sound(low, high)
+		err = w.sound(p, low, high)
 	}
 	if err == nil && !w.seen.claim(p, w.file.pageSize) {
 		err = errors.New("it is in use elsewhere")
@@ -398,15 +400,29 @@ func (w *walk) page(id uint64, low, high []byte, depth int) (rawPage, error) {
 	return p, err
 }
 
+// sound reports what is wrong with a page of this walk.
+func (w *walk) sound(p rawPage, low, high []byte) error {
+	if err := p.sound(low, high); err != nil || !p.leaf {
+		return err
+	}
+	for i := range p.count {
+		if e, _ := p.element(i); e.flags != w.flags {
+			return errors.New("an element is of another kind")
+		}
+	}
+	return nil
+}
+
 // buckets returns the buckets of a file by their names. Those on a page that
 // cannot be used are not among them: w.hurt has been told.
 func (w *walk) buckets(root uint64) (map[string]rawBucket, error) {
 	found := map[string]rawBucket{}
 	inner := *w
+	inner.flags = isBucket
 	inner.leaf = func(p rawPage) error {
 		for i := range p.count {
 			e, _ := p.element(i)
-			if e.flags == isBucket && len(e.value) >= bucketSize {
+			if len(e.value) >= bucketSize {
 				found[string(e.key)] = rawBucket{root: order.Uint64(e.value), inline: bytes.Clone(e.value[bucketSize:])}
 			}
 		}

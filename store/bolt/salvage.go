@@ -77,7 +77,7 @@ func salvageFile(ctx context.Context, path string, fn func(Salvaged) error, repo
 	if err != nil {
 		return fmt.Errorf("bolt: %w", err)
 	}
-	metas, size := findMetas(f, info.Size())
+	metas, size := findMetas(f, info.Size(), repairMeta)
 	file := &rawFile{r: f, pageSize: size, end: uint64(info.Size() / int64(size))}
 	s := &salvage{ctx: ctx, file: file, metas: metas, fn: fn, report: report}
 	s.seen, s.hurt = newPageSet(file.end), map[uint64]bool{}
@@ -86,16 +86,16 @@ func salvageFile(ctx context.Context, path string, fn func(Salvaged) error, repo
 	return s.run()
 }
 
-// findMetas returns the meta pages that are whole, the newest first, and the
-// size of pages. Without any, the size is that of most pages which bear the
+// findMetas returns the meta pages that parse can read, the newest first, and
+// the size of pages. Without any, the size is that of most pages which bear the
 // number of their place.
-func findMetas(f *os.File, fileSize int64) (metas []rawMeta, pageSize int) {
+func findMetas(f *os.File, fileSize int64, parse func([]byte) (rawMeta, bool)) (metas []rawMeta, pageSize int) {
 	at := func(offset int64) (rawMeta, bool) {
 		b := make([]byte, pageHeader+metaSize)
 		if _, err := f.ReadAt(b, offset); err != nil {
 			return rawMeta{}, false
 		}
-		return repairMeta(b)
+		return parse(b)
 	}
 	if m, ok := at(0); ok {
 		metas = append(metas, m)
@@ -191,7 +191,7 @@ func (s *salvage) reachable() error {
 		return err
 	}
 	w.hurt = func(id uint64, _, _ []byte, _ error) { s.damaged(id) }
-	w.leaf = func(rawPage) error { return nil }
+	w.leaf = passOver
 	for _, name := range [][]byte{bucketMeta, bucketDue, bucketLarge} {
 		if b, ok := buckets[string(name)]; ok {
 			if err := w.bucket(b); err != nil {
@@ -242,7 +242,7 @@ func (s *salvage) records(p rawPage) error {
 // parseRecord reads a record as it lies in a leaf.
 func parseRecord(at element) (found Salvaged, e entry, ok bool) {
 	owner, key, ok := splitRecordKey(at.key)
-	if !ok || !owner.Valid() || len(key) > store.MaxKey || at.flags != 0 {
+	if !ok || !owner.Valid() || len(key) > store.MaxKey {
 		return found, e, false
 	}
 	if e, ok = parseEntry(at.value); !ok {
@@ -316,7 +316,7 @@ func (s *salvage) strays() error {
 // strayValue returns the number of the large value that an element may be.
 func (s *salvage) strayValue(p rawPage, i int) (seq uint64, ok bool) {
 	e, ok := p.element(i)
-	if !ok || e.flags != 0 || len(e.key) != 8 || len(e.value) <= inlineMax || !s.whole(p, e) {
+	if !ok || len(e.key) != 8 || len(e.value) <= inlineMax || !s.whole(p, e) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(e.key), true

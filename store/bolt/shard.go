@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -57,14 +58,17 @@ type shard struct {
 
 // Open opens the store in cfg.Dir, making it if there is none. It refuses a
 // folder that another process has open, one made with another number of
-// shards, one that lacks a file, and one on a file system known to damage it.
+// shards, one that lacks a file, one with a damaged file (Fault; but see
+// Config.ReadOnly), and one on a file system known to damage it.
 func Open(cfg Config) (*DB, error) {
 	cfg = cfg.withDefaults()
-	if err := makeFolder(filepath.Clean(cfg.Dir)); err != nil {
-		return nil, err
-	}
-	if err := refuseFastCommit(cfg.Dir); err != nil {
-		return nil, err
+	if !cfg.ReadOnly {
+		if err := makeFolder(filepath.Clean(cfg.Dir)); err != nil {
+			return nil, err
+		}
+		if err := refuseFastCommit(cfg.Dir); err != nil {
+			return nil, err
+		}
 	}
 	db := &DB{cfg: cfg}
 	db.idle = sync.NewCond(&db.mu)
@@ -117,6 +121,9 @@ func (db *DB) openShards() error {
 			return err
 		}
 	}
+	if db.cfg.ReadOnly {
+		return nil
+	}
 	return syncFolder(db.cfg.Dir)
 }
 
@@ -130,19 +137,24 @@ func openShard(cfg Config, i int) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &shard{cfg: cfg, log: cfg.Log, path: path, file: file, done: make(chan struct{})}
+	s.queue.init()
+	if cfg.ReadOnly {
+		why := store.ErrReadOnly
+		s.broken.Store(&why)
+		return s, nil
+	}
 	// With the lock of the file, nobody else can be making a copy of it.
 	if err := os.Remove(copyPath(path)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		file.Close()
 		return nil, fmt.Errorf("bolt: %w", err)
 	}
-	s := &shard{cfg: cfg, log: cfg.Log, path: path, file: file, done: make(chan struct{})}
-	s.queue.init()
 	return s, nil
 }
 
 // shardCount returns how many files the store was made with, 0 if it is new.
 func (s *shard) shardCount() (n int, err error) {
-	err = s.file.View(func(tx *bbolt.Tx) error {
+	err = s.read(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketMeta)
 		if b == nil {
 			return nil
@@ -168,6 +180,10 @@ func (s *shard) prepare(shards int, fresh bool) error {
 		return err
 	}
 	switch {
+	case s.cfg.ReadOnly && have != 0 && have == shards:
+		return nil
+	case s.cfg.ReadOnly:
+		return fmt.Errorf("bolt: %s is not a whole store", s.path)
 	case have == 0 && fresh:
 		if err := s.file.Update(func(tx *bbolt.Tx) error { return makeBuckets(tx, shards) }); err != nil {
 			return fmt.Errorf("bolt: %s: %w", s.path, asStoreError(err))
@@ -198,9 +214,11 @@ func makeBuckets(tx *bbolt.Tx, shards int) error {
 }
 
 // view runs fn on a read transaction of its own.
-func (s *shard) view(owner store.Owner, fn func(store.Tx) error) error {
+func (s *shard) view(owner store.Owner, fn func(store.Tx) error) (err error) {
 	file := s.acquire()
 	defer file.release()
+	defer s.shield(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	btx, err := file.Begin(false)
 	if err != nil {
 		return asStoreError(err)
@@ -212,9 +230,11 @@ func (s *shard) view(owner store.Owner, fn func(store.Tx) error) error {
 }
 
 // read runs fn on a read transaction.
-func (s *shard) read(fn func(*bbolt.Tx) error) error {
+func (s *shard) read(fn func(*bbolt.Tx) error) (err error) {
 	file := s.acquire()
 	defer file.release()
+	defer s.shield(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return asStoreError(file.View(fn))
 }
 

@@ -1,9 +1,11 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,9 @@ var errLocked = errors.New("it is locked: another pli runs on this folder")
 // as long as cfg says.
 func openVolume(cfg Config, path string) (*volume, error) {
 	for deadline := time.Now().Add(cfg.LockWait); ; {
+		if err := verify(cfg, path, deadline); err != nil {
+			return nil, fmt.Errorf("bolt: %s: %w", path, err)
+		}
 		v := &volume{}
 		var err error
 		v.DB, err = bbolt.Open(path, 0o600, &bbolt.Options{
@@ -37,6 +42,7 @@ func openVolume(cfg Config, path string) (*volume, error) {
 			FreelistType:    bbolt.FreelistMapType,
 			InitialMmapSize: int(cfg.MapBytes),
 			MaxSize:         int(cfg.FileBytes),
+			ReadOnly:        cfg.ReadOnly,
 			OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 				v.raw, err = os.OpenFile(name, flag, mode)
 				return v.raw, err
@@ -63,6 +69,50 @@ func openVolume(cfg Config, path string) (*volume, error) {
 		}
 	}
 }
+
+// verify walks the pages of a file that is there, and returns what is wrong
+// with them: bbolt trusts them, and would end the process on a damaged one.
+func verify(cfg Config, path string, deadline time.Time) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) && !cfg.ReadOnly {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() // and with it the lock
+	for lockShared(f) != nil {
+		if time.Now().After(deadline) {
+			return errLocked
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	info, err := f.Stat()
+	if err != nil || cfg.ReadOnly || info.Size() == 0 {
+		return err
+	}
+	return verifyPages(f, info.Size(), filepath.Base(path))
+}
+
+// verifyPages returns the first fault of a file's pages.
+func verifyPages(f *os.File, size int64, name string) error {
+	metas, pageSize := findMetas(f, size, parseMeta)
+	if len(metas) == 0 {
+		return &Fault{File: name, What: "no meta page is whole: " + whatToDo}
+	}
+	c := newChecker(context.Background(), name, f, pageSize)
+	c.walk.file.end = min(metas[0].end, uint64(size/int64(pageSize)))
+	if err := c.pages(metas[0].root); err != nil {
+		return err
+	}
+	if len(c.faults) > 0 {
+		c.faults[0].What += ": " + whatToDo
+		return c.faults[0]
+	}
+	return nil
+}
+
+const whatToDo = "nothing has been changed; «pli salvage» brings back what is there"
 
 // lies reports whether the file at path is this one.
 func (v *volume) lies(path string) bool {
