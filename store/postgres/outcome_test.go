@@ -203,27 +203,28 @@ func TestUnknown(t *testing.T) {
 func TestOvertaken(t *testing.T) {
 	t.Parallel()
 	direct, through, fault := behindFault(t)
-	db, other := warm(t, postgres.Config{URL: through}), open(t, postgres.Config{URL: direct})
-	defer db.Close()
+	other := open(t, postgres.Config{URL: direct})
 	defer other.Close()
-	if err := put(other, alice, "other", nil); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	struck := make(chan (<-chan struct{}), 1)
-	go func() {
-		_, err := counted(db, alice, func(int) { fault.CutResponses(0, -1); struck <- fault.Struck() })
-		done <- err
-	}()
-	<-<-struck
-	for range 8 {
-		if err := put(other, alice, "other", nil); err != nil {
-			t.Fatal(err)
+	for _, owner := range []store.Owner{"s/new", "s/warm"} { // without a row, and with one
+		fault.Heal()
+		db := warm(t, postgres.Config{URL: through, OutcomeWait: time.Minute})
+		done := make(chan error)
+		struck := make(chan (<-chan struct{}), 1)
+		go func() {
+			_, err := counted(db, owner, func(int) { fault.CutResponses(0, -1); struck <- fault.Struck() })
+			done <- err
+		}()
+		<-<-struck
+		for range 8 {
+			if err := put(other, owner, "other", nil); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	fault.Heal()
-	if err := <-done; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "outcome is unknown") {
-		t.Errorf("got %v", err)
+		fault.Heal()
+		if err := <-done; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "outcome is unknown") {
+			t.Errorf("%s: %v", owner, err)
+		}
+		db.Close()
 	}
 }
 
