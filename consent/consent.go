@@ -31,6 +31,7 @@ const (
 	ActTraceRead     Act = "trace.read"     // the trace itself
 	ActSpaceState    Act = "space.state"    // open, close, reopen, …
 	ActSpaceExport   Act = "space.export"   // copy out, sealed as it lies
+	ActSpaceRepair   Act = "space.repair"   // make records agree after damage
 	ActSpaceRestore  Act = "space.restore"  // bring back from a backup what the space has lost
 )
 

@@ -54,6 +54,8 @@ var rules = []rule{
 		}},
 	{name: "operator-restore", permit: true, reason: "the operator brings back from a backup what a space has lost",
 		holds: func(f Facts) bool { return f.is(identity.Staff) && f.Act == ActSpaceRestore && f.alive() }},
+	{name: "operator-repair", permit: true, reason: "the operator makes a space's records agree after damage to the storage",
+		holds: func(f Facts) bool { return f.is(identity.Staff) && f.Act == ActSpaceRepair && f.alive() }},
 	{name: "operator-export", permit: true, reason: "the operator copies out, sealed, what a holder takes elsewhere",
 		holds: func(f Facts) bool { return f.is(identity.Staff) && f.Act == ActSpaceExport && f.alive() }},
 	{name: "space-not-open", reason: "the space is not open",

@@ -40,7 +40,7 @@ func TestLaw(t *testing.T) {
 		if !d.Permit {
 			return
 		}
-		life := f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActTraceRead
+		life := f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActSpaceRepair || f.Act == consent.ActTraceRead
 		if f.State != space.Open && f.State != space.Active && !life {
 			bad("permitted in a space that is not open")
 		}
@@ -60,7 +60,7 @@ func TestLaw(t *testing.T) {
 		if f.Act == consent.ActDossierRead && f.Document == nil {
 			bad("a document of which nothing is known")
 		}
-		if f.Actor.Kind == identity.Staff && f.Act != consent.ActSpaceState && f.Act != consent.ActSpaceRestore && f.Act != consent.ActSpaceExport {
+		if f.Actor.Kind == identity.Staff && f.Act != consent.ActSpaceState && f.Act != consent.ActSpaceRestore && f.Act != consent.ActSpaceExport && f.Act != consent.ActSpaceRepair {
 			bad("the operator's staff see nothing") // G1
 		}
 	})

@@ -8,10 +8,8 @@ import (
 	"maps"
 	"slices"
 
-	"pli/certs/keyring"
 	"pli/internal/errs"
 	"pli/store"
-	"pli/store/blob"
 )
 
 // Rebuilt is what Rebuild has done.
@@ -531,53 +529,4 @@ func (b *rebuilding) refs(ctx context.Context) error {
 		}
 		return err
 	})
-}
-
-// Reclaim makes a message's record again from its blob, if the account has
-// none that opens, and says whether it did. Rebuild gives it a place. Errors:
-// errs.Invalid for a blob that is no message's, store.ErrCorrupt for one that
-// is damaged.
-func (s *Service) Reclaim(ctx context.Context, owner store.Owner, id blob.ID) (made bool, err error) {
-	r, err := s.cfg.Blobs.Open(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	defer r.Close()
-	name, m, err := readStored(r, id)
-	if err != nil {
-		return false, err
-	}
-	record, err := store.Encode(&m)
-	if err != nil {
-		return false, err
-	}
-	err = s.cfg.DB.Update(ctx, owner, func(tx store.Tx) error {
-		made = false
-		_, err := store.Load[stored](tx, keyOf(partStored, name))
-		if !lost(err) {
-			return err
-		}
-		made = true
-		return tx.Put(keyOf(partStored, name), record)
-	})
-	return made, full(err)
-}
-
-// BlobKey returns the fingerprint of the account key that a message's blob is
-// sealed to (keyring.Recipient), told by the blob itself. Errors: errs.Invalid
-// for a blob that is no message's.
-func (s *Service) BlobKey(ctx context.Context, id blob.ID) (fingerprint [32]byte, err error) {
-	r, err := s.cfg.Blobs.Open(ctx, id)
-	if err != nil {
-		return fingerprint, err
-	}
-	defer r.Close()
-	if _, err := readFooter(r); err != nil {
-		return fingerprint, err
-	}
-	pkesk := make([]byte, keyring.WrapSize)
-	if err := readAll(r, pkesk, 0); err != nil {
-		return fingerprint, err
-	}
-	return keyring.WrappedFor(pkesk)
 }

@@ -152,6 +152,30 @@ func (s *Service) Recipient(ctx context.Context, owner store.Owner) (keyring.Rec
 	return r, noAccount(err)
 }
 
+// Fingerprints returns the fingerprints of the keys, of every generation, that
+// mail for an account is or was sealed to.
+func (s *Service) Fingerprints(ctx context.Context, owner store.Owner) ([][32]byte, error) {
+	a, err := s.load(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	return a.ring.Fingerprints(), nil
+}
+
+// Rebind makes an account's address and login lead to it again, after damage
+// to names.
+func (s *Service) Rebind(ctx context.Context, owner store.Owner) error {
+	a, err := s.load(ctx, owner)
+	if err != nil {
+		return err
+	}
+	err = s.cfg.Names.Rebind(ctx, kindAddress, a.profile.Address.Key(), owner)
+	if a.profile.Login != "" {
+		err = errors.Join(err, s.cfg.Names.Rebind(ctx, kindLogin, a.profile.Login, owner))
+	}
+	return err
+}
+
 // Refresh lets opened keys learn what the account's ring has had since.
 func (s *Service) Refresh(ctx context.Context, owner store.Owner, keys *keyring.Bundle) error {
 	a, err := s.load(ctx, owner)

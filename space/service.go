@@ -83,6 +83,15 @@ func (s *Service) bind(ctx context.Context, n New) (store.Owner, error) {
 	return owner, err
 }
 
+// Rebind makes the space's INS lead to it again, after damage to names.
+func (s *Service) Rebind(ctx context.Context, owner store.Owner) error {
+	sp, err := s.ByID(ctx, owner)
+	if err != nil {
+		return err
+	}
+	return s.cfg.Names.Rebind(ctx, kindINS, sp.INS.Matricule(), owner)
+}
+
 // ByINS returns the owner of the space with this matricule, in either case, or
 // an error of kind NotFound; the work is the same for both. Whether the space
 // has been written, and is in a state to receive, is for Load to say.

@@ -91,6 +91,16 @@ func (r *Ring) newest() generation {
 // Recipient returns what new mail is sealed to: the newest generation.
 func (r *Ring) Recipient() Recipient { return r.newest().Recipient }
 
+// Fingerprints returns those of every generation's encryption key, oldest
+// first: what WrappedFor tells of mail that the ring opens.
+func (r *Ring) Fingerprints() [][32]byte {
+	out := make([][32]byte, len(r.gens))
+	for i := range r.gens {
+		out[i] = r.gens[i].Recipient.Fingerprint
+	}
+	return out
+}
+
 // Generation returns the number of the newest generation, from 1.
 func (r *Ring) Generation() uint32 { return r.newest().Number }
 

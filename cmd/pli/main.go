@@ -29,6 +29,8 @@ type cli struct {
 	Verify  verifyCmd  `cmd:"" help:"Check everything that is stored: records, seals, bodies, traces."`
 	Backup  backupCmd  `cmd:"" help:"Copy everything, sealed, while the instance runs; list, check and prune backups."`
 	Restore restoreCmd `cmd:"" help:"Bring back a whole instance, or one account of a running one."`
+	Export  exportCmd  `cmd:"" help:"Copy an account out, sealed as it lies."`
+	Salvage salvageCmd `cmd:"" help:"Make a new instance of what can still be read of a damaged one."`
 	Keep    keepCmd    `cmd:"" help:"House-keeping: orphan blobs, free room in files, and how the stores are."`
 }
 

@@ -138,6 +138,19 @@ func (d *Directory) Account(ctx context.Context, a identity.Address) (store.Owne
 	return d.cfg.Names.Find(ctx, kindMailbox, a.Key())
 }
 
+// Rebind makes the addresses of an account's mailboxes, and the certificates
+// that open them, lead to it again, after damage to names.
+func (d *Directory) Rebind(ctx context.Context, account store.Owner) error {
+	list, err := d.of(ctx, account)
+	for _, m := range list {
+		err = errors.Join(err, d.cfg.Names.Rebind(ctx, kindMailbox, m.Address.Key(), account))
+		for _, b := range bearers(m) {
+			err = errors.Join(err, d.bindBearer(ctx, b, account))
+		}
+	}
+	return err
+}
+
 // of returns the mailboxes of one account.
 func (d *Directory) of(ctx context.Context, owner store.Owner) (list []Mailbox, err error) {
 	err = d.cfg.DB.View(ctx, owner, func(tx store.Tx) (err error) {

@@ -83,6 +83,26 @@ func (n *Names) Bind(ctx context.Context, kind, name string, owner store.Owner) 
 	})
 }
 
+// Rebind is Bind for an owner whose own record says that the name is theirs: it
+// mends a binding that is damaged, or lost. One that leads to another stays,
+// and is errs.Conflict.
+func (n *Names) Rebind(ctx context.Context, kind, name string, owner store.Owner) error {
+	at, key, err := n.place(kind, name)
+	if err != nil {
+		return err
+	}
+	err = n.db.Update(ctx, at, func(tx store.Tx) error {
+		if _, err := tx.Get(key); !errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
+		return tx.Delete(key)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return n.Bind(ctx, kind, name, owner)
+}
+
 // Find returns the owner that a name is bound to, or errs.NotFound. Found or
 // not, it makes two reads, of which one meets a record and opens it.
 func (n *Names) Find(ctx context.Context, kind, name string) (store.Owner, error) {

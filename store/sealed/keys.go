@@ -267,4 +267,30 @@ func (k *Keys) Damaged(ctx context.Context, owner store.Owner) (classes []string
 	return classes, err
 }
 
+// Prove reports whether a stored data key that was found outside of the store
+// is one: it opens, or it says that the key was destroyed.
+func (k *Keys) Prove(owner store.Owner, class string, stored []byte) (opens, destroyed bool) {
+	if len(stored) == 1 && stored[0] == keyDestroyed {
+		return false, true
+	}
+	key, err := k.unseal(stored, owner, class)
+	return err == nil && len(key) == 32, false
+}
+
+// OpenValue opens a stored value that was found outside of the store, under
+// the classes that New has by default. Errors: a *store.Damage for one that is
+// not what was written; ErrDestroyed.
+func (k *Keys) OpenValue(ctx context.Context, owner store.Owner, key, stored []byte) ([]byte, error) {
+	t := &tx{ctx: ctx, db: &DB{keys: k, class: defaultClass}, inner: nobody{owner: owner}}
+	return t.open(key, stored)
+}
+
+// nobody is a transaction that knows its owner alone.
+type nobody struct {
+	store.Tx
+	owner store.Owner
+}
+
+func (n nobody) Owner() store.Owner { return n.owner }
+
 func keyAD(owner store.Owner, class string) []byte { return []byte(string(owner) + "\x00" + class) }

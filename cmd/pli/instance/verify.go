@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -23,6 +24,15 @@ type VerifyReport struct {
 	TraceLines uint64    `json:"trace_lines"` // those that are right
 	Blobs      int       `json:"blobs"`
 	Problems   []Problem `json:"problems"`
+}
+
+// Print writes the report for people.
+func (r VerifyReport) Print(w io.Writer) {
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, p)
+	}
+	fmt.Fprintf(w, "%d accounts, %d messages, %d documents, %d trace lines, %d blobs: %d problem(s)\n",
+		r.Accounts, r.Messages, r.Documents, r.TraceLines, r.Blobs, len(r.Problems))
 }
 
 // Problem is one thing that is wrong with what is stored. It tells nothing of
