@@ -63,7 +63,7 @@ func (m *mark) judge(tokens []byte) (committed bool, err error) {
 	switch {
 	case has(m.token[:]):
 		return true, nil
-	case m.before != nil, m.before == nil && len(tokens) < tokensMax*tokenLen:
+	case m.before != nil && has(m.before), m.before == nil && len(tokens) < tokensMax*tokenLen:
 		return false, nil
 	}
 	return false, errUnknown

@@ -211,7 +211,12 @@ func TestOvertaken(t *testing.T) {
 		done := make(chan error)
 		struck := make(chan (<-chan struct{}), 1)
 		go func() {
-			_, err := counted(db, owner, func(int) { fault.CutResponses(0, -1); struck <- fault.Struck() })
+			_, err := counted(db, owner, func(run int) {
+				if run == 1 {
+					fault.CutResponses(0, -1)
+					struck <- fault.Struck()
+				}
+			})
 			done <- err
 		}()
 		<-<-struck
