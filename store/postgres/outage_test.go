@@ -254,8 +254,9 @@ const (
 	envRounds = "PLI_CRASH_ROUNDS"
 )
 
-// TestCrash kills the writing process (SIGKILL); the server goes on.
-func TestCrash(t *testing.T) {
+// dying returns how the two halves of a test that kills a writing process
+// (SIGKILL) open their store: on one server, which goes on.
+func dying(t *testing.T) func(testing.TB, string) store.DB {
 	child := os.Getenv(envURL) != ""
 	if !child {
 		t.Setenv(envURL, engines.Postgres(t))
@@ -264,12 +265,16 @@ func TestCrash(t *testing.T) {
 		}
 	}
 	url := os.Getenv(envURL)
-	storetest.Crash(t, func(t testing.TB, dir string) store.DB {
+	return func(t testing.TB, dir string) store.DB {
 		if !child { // what the last writer had sent is still being done
 			conn := raw(t, url)
 			waitFor(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()", 0)
 			conn.Close(context.Background())
 		}
 		return open(t, postgres.Config{URL: url})
-	})
+	}
 }
+
+func TestCrash(t *testing.T) { storetest.Crash(t, dying(t)) }
+
+func TestOutbox(t *testing.T) { storetest.Outbox(t, dying(t)) }
