@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -286,12 +287,12 @@ func TestOtherMaster(t *testing.T) {
 // objects.
 type failing struct {
 	backup.Repository
-	left int
+	left atomic.Int64
 	stop context.CancelFunc
 }
 
 func (f *failing) Put(ctx context.Context, name string, content io.ReaderAt, size int64) error {
-	if f.left--; f.left == 0 {
+	if f.left.Add(-1) == 0 {
 		f.stop()
 	}
 	return f.Repository.Put(ctx, name, content, size)
@@ -305,7 +306,9 @@ func TestBackupIsTakenUpAgain(t *testing.T) {
 	h.fill()
 	ctx, stop := context.WithCancel(t.Context())
 	conf := h.config()
-	conf.Repo = &failing{h.repo, 8, stop}
+	broken := &failing{Repository: h.repo, stop: stop}
+	broken.left.Store(8)
+	conf.Repo = broken
 	if _, err := backup.Run(ctx, conf, h.Instance, h.options()); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the first run: %v", err)
 	}
