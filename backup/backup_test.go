@@ -458,6 +458,61 @@ func TestDamagedInstance(t *testing.T) {
 	wantSame(t, read(t, h.restore("")), expected)
 }
 
+// TestDamagedRecord: one record that cannot be read leaves the rest of its
+// owner's, and is told by a digest of its key.
+func TestDamagedRecord(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.fill()
+	whole := h.run()
+	h.Records = damagedRecord{h.Records, "s/small-05"}
+	r, err := backup.Run(t.Context(), h.config(), h.Instance, h.options())
+	if err != nil || len(r.Problems) != 1 || !mentions(r.Problems, "s/small-05") || r.Records != whole.Records-1 {
+		t.Errorf("%v, %q; %d of %d records", err, r.Problems, r.Records, whole.Records)
+	}
+}
+
+// damagedRecord is a store in which the second record of an owner is damaged.
+type damagedRecord struct {
+	store.DB
+	owner store.Owner
+}
+
+func (d damagedRecord) View(ctx context.Context, owner store.Owner, fn func(store.Tx) error) error {
+	return d.DB.View(ctx, owner, func(tx store.Tx) error {
+		if owner != d.owner {
+			return fn(tx)
+		}
+		var second []byte
+		tx.Scan(nil, nil, func(key, _ []byte) error {
+			if second != nil {
+				second = bytes.Clone(key)
+				return store.Stop
+			}
+			second = []byte{}
+			return nil
+		})
+		return fn(damagedTx{tx, second})
+	})
+}
+
+type damagedTx struct {
+	store.Tx
+	bad []byte
+}
+
+func (d damagedTx) ScanDue(from, to []byte, fn func(key, value []byte, due time.Time) error) error {
+	var met error
+	err := d.Tx.(store.DueScanner).ScanDue(from, to, func(key, value []byte, due time.Time) error {
+		if bytes.Equal(key, d.bad) {
+			met = &store.Damage{Owner: d.Owner(), Key: d.bad, Why: "its page is damaged"}
+			return store.Stop
+		}
+		return fn(key, value, due)
+	})
+	return errors.Join(err, met)
+}
+
 // unreadable is a store of blobs on a disk with a bad sector.
 type unreadable struct {
 	blob.Store
