@@ -22,7 +22,7 @@ var ErrBusy = errors.New("bolt: too busy to compact: try again when less is writ
 
 const (
 	// copyBytes is what a compaction copies at a time, about.
-	copyBytes = 8 << 20
+	copyBytes = 4 << 20
 	// copyLast is how much may be left to copy when writers are held up.
 	copyLast = 1 << 20
 	// copyRounds is how often what was written meanwhile is copied before
@@ -233,7 +233,7 @@ func (c *copying) noted(n *notes) error {
 	for len(keys) > 0 {
 		err := c.shard.read(func(src *bbolt.Tx) error {
 			return c.to.Update(func(dst *bbolt.Tx) (err error) {
-				keys, err = again(src, dst, keys)
+				keys, err = copyKeys(src, dst, keys)
 				return err
 			})
 		})
@@ -244,8 +244,8 @@ func (c *copying) noted(n *notes) error {
 	return nil
 }
 
-// again copies some keys as they now stand, and returns the rest.
-func again(src, dst *bbolt.Tx, keys []noted) (rest []noted, err error) {
+// copyKeys copies some keys as they now stand, and returns the rest.
+func copyKeys(src, dst *bbolt.Tx, keys []noted) (rest []noted, err error) {
 	n := 0
 	for i, at := range keys {
 		if n >= copyBytes {

@@ -86,3 +86,12 @@ func lockShared(f *os.File) error {
 	}
 	return nil // a file system without locks holds no running server
 }
+
+// again returns another handle of an open file.
+func again(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

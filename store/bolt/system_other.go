@@ -2,7 +2,10 @@
 
 package bolt
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // Elsewhere than on Linux, a full disk is found by writing to it, and nothing
 // is known of the file system.
@@ -14,3 +17,5 @@ func punchHole(f *os.File, from, to int64) {}
 func refuseFastCommit(dir string) error { return nil }
 
 func lockShared(f *os.File) error { return nil }
+
+func again(f *os.File) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -134,7 +134,7 @@ func (s *shard) acquire() *volume {
 
 func (v *volume) release() {
 	if v.views.Add(-1) == 0 && v.retired.Load() {
-		v.shut()
+		go v.shut() // the reader is not to wait for that
 	}
 }
 
@@ -146,5 +146,26 @@ func (v *volume) retire() {
 	}
 }
 
+// A file that goes is cut in pieces with pauses between: given back at once,
+// hundreds of megabytes hold up everybody who syncs.
+const (
+	cutBytes = 16 << 20
+	cutPause = 5 * time.Millisecond
+)
+
 // shut closes a file that lies nowhere any more: what fails there harms nobody.
-func (v *volume) shut() { v.once.Do(func() { v.Close() }) }
+func (v *volume) shut() {
+	v.once.Do(func() {
+		f, err := again(v.raw)
+		v.Close()
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		for size := int64(0); err == nil && size < info.Size(); size += cutBytes {
+			err = f.Truncate(info.Size() - size)
+			time.Sleep(cutPause)
+		}
+	})
+}
