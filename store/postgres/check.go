@@ -56,11 +56,11 @@ func (c *checker) fault(format string, args ...any) {
 }
 
 func (c *checker) all() error {
-	if err := c.begin(); err != nil {
-		return err
+	err := c.exec(beginRead)
+	if err == nil {
+		err = c.records()
 	}
-	err := c.records()
-	if err == nil && len(c.faults) == 0 { // a transaction with a failure is of no more use
+	if err == nil && len(c.faults) == 0 { // else the count may be of another moment
 		err = c.index()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), c.db.cfg.AnswerWait)
@@ -69,8 +69,8 @@ func (c *checker) all() error {
 	return errors.Join(err, err2)
 }
 
-func (c *checker) begin() error {
-	_, err := c.conn.Exec(c.ctx, beginRead)
+func (c *checker) exec(sql string) error {
+	_, err := c.conn.Exec(c.ctx, sql)
 	return err
 }
 
@@ -80,9 +80,9 @@ func (c *checker) records() error {
 	for {
 		last, n, err := c.page(owner, key)
 		if hasCode(err, damaged...) {
-			return c.locate(owner, key)
+			last, n, err = c.locate(owner, key)
 		}
-		if err != nil || n < checkPage {
+		if err != nil || n < checkPage || len(c.faults) >= maxFaults {
 			return err
 		}
 		owner, key = []byte(last.Owner), last.Key
@@ -116,38 +116,48 @@ func (c *checker) page(owner, key []byte) (last store.Due, n int, err error) {
 	return last, n, err
 }
 
-// locate names each record after one whose value the server cannot read.
-func (c *checker) locate(owner, key []byte) error {
-	if _, err := c.conn.Exec(c.ctx, rollback); err != nil {
-		return err
+// locate names those of the n records after one whose values the server cannot
+// read, and returns the last of them. The transaction that met them is of no
+// more use: another begins.
+func (c *checker) locate(owner, key []byte) (last store.Due, n int, err error) {
+	if err := c.exec(rollback); err != nil {
+		return last, 0, err
 	}
-	rows, err := c.conn.Query(c.ctx, c.db.sql.checkKeys, owner, key)
+	rows, err := c.conn.Query(c.ctx, c.db.sql.checkKeys, owner, key, checkPage)
 	if err != nil {
-		return err
+		return last, 0, err
 	}
 	type place struct{ Owner, Key []byte }
 	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
-	if hasCode(err, damaged...) {
+	if hasCode(err, damaged...) { // not even those: nothing further can be told apart
 		c.fault("%v", err)
-		return nil
+		return last, 0, nil
+	}
+	if err != nil {
+		return last, 0, err
 	}
 	for _, p := range places {
-		_, err = c.conn.Exec(c.ctx, c.db.sql.checkOne, p.Owner, p.Key)
+		last = store.Due{Owner: store.Owner(p.Owner), Key: p.Key}
+		_, err := c.conn.Exec(c.ctx, c.db.sql.checkOne, p.Owner, p.Key)
 		if hasCode(err, damaged...) {
-			c.faults = append(c.faults, &store.Damage{Owner: store.Owner(p.Owner), Key: p.Key, Why: err.Error()})
+			c.faults = append(c.faults, &store.Damage{Owner: last.Owner, Key: last.Key, Why: err.Error()})
 		} else if err != nil {
-			return err
-		}
-		if len(c.faults) == maxFaults {
-			break
+			return last, 0, err
 		}
 	}
-	return err
+	return last, len(places), c.exec(beginRead)
 }
+
+// byIndex has PostgreSQL answer from an index where it can, as it would from a
+// large table. Servers that have no such settings are asked nothing.
+const byIndex = `SELECT set_config(name, 'off', true) FROM pg_settings WHERE name IN ('enable_seqscan', 'enable_sort', 'enable_bitmapscan')`
 
 // index counts the due times the other way round: the index has as many as the
 // records, in order.
 func (c *checker) index() error {
+	if err := c.exec(byIndex); err != nil {
+		return err
+	}
 	n := 0
 	rows, err := c.conn.Query(c.ctx, c.db.sql.due, int64(math.MaxInt64), int64(math.MaxInt64))
 	if err != nil {

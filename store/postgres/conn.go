@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,10 +27,10 @@ const settings = `SELECT coalesce(current_setting('fsync', true), ''),
 		WHEN '0' THEN '300s' ELSE current_setting('idle_in_transaction_session_timeout') END, false)`
 
 // inspect looks at the server behind a new connection: each of them, as after
-// a failover it is another one.
-func (c Config) inspect(ctx context.Context, conn *pgx.Conn) error {
-	var fsync, fullPages, sync, idle string
-	err := conn.QueryRow(ctx, settings, pgx.QueryExecModeSimpleProtocol).Scan(&fsync, &fullPages, &sync, &idle)
+// a failover it is another one. What is worth a warning is told once.
+func (c Config) inspect(ctx context.Context, conn *pgx.Conn, told *sync.Once) error {
+	var fsync, fullPages, commit, idle string
+	err := conn.QueryRow(ctx, settings, pgx.QueryExecModeSimpleProtocol).Scan(&fsync, &fullPages, &commit, &idle)
 	if err != nil || c.Unsafe {
 		return err
 	}
@@ -38,10 +39,12 @@ func (c Config) inspect(ctx context.Context, conn *pgx.Conn) error {
 		return &unsafeServer{"fsync", fsync, "switch it on"}
 	case fullPages == "off":
 		return &unsafeServer{"full_page_writes", fullPages, "switch it on"}
-	case sync == "off":
-		return &unsafeServer{"synchronous_commit", sync, "switch it on for this database or role"}
-	case sync == "local" || sync == "remote_write":
-		c.Log.Warn("PostgreSQL acknowledges what a synchronous standby, if there is one, may not have on disk", "synchronous_commit", sync)
+	case commit == "off":
+		return &unsafeServer{"synchronous_commit", commit, "switch it on for this database or role"}
+	case commit == "local" || commit == "remote_write":
+		told.Do(func() {
+			c.Log.Warn("PostgreSQL acknowledges what a synchronous standby, if there is one, may not have on disk", "synchronous_commit", commit)
+		})
 	}
 	return nil
 }

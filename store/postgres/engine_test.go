@@ -307,7 +307,7 @@ func TestDamage(t *testing.T) {
 	cluster := engines.NewCluster(t)
 	db := open(t, postgres.Config{URL: cluster.URL()})
 	defer db.Close()
-	for key, size := range map[string]int{"a": 10, "large": 50_000, "z": 20} {
+	for key, size := range map[string]int{"a": 10, "large": 50_000, "b": 20} {
 		if err := put(db, alice, key, random(size)); err != nil {
 			t.Fatal(err)
 		}
@@ -338,7 +338,7 @@ func TestDamage(t *testing.T) {
 			t.Errorf("%s: %v", who, err)
 		}
 	}
-	for _, key := range []string{"a", "z"} {
+	for _, key := range []string{"a", "b"} {
 		if _, err := get(db, alice, key); err != nil {
 			t.Errorf("%s: %v", key, err)
 		}
@@ -368,5 +368,16 @@ func TestCheck(t *testing.T) {
 		if err := db.Check(context.Background()); err != nil {
 			t.Errorf("%s is mended: %v", name, err)
 		}
+	}
+	// An index that misses what was written while it was not ready.
+	const ready = "UPDATE pg_index SET indisready = $1 WHERE indexrelid = 'pli.records_due'::regclass"
+	exec(t, conn, ready, false)
+	err := db.Update(context.Background(), alice, func(tx store.Tx) error { return tx.PutDue([]byte("due"), nil, time.UnixMilli(1)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, ready, true)
+	if err := db.Check(context.Background()); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "due times") {
+		t.Errorf("a due time that the index misses: %v", err)
 	}
 }

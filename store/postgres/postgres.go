@@ -104,7 +104,8 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		p.ConnConfig.RuntimeParams["application_name"] = "pli"
 	}
 	p.ConnConfig.OnNotice = noteWarning
-	p.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return c.inspect(ctx, conn) }
+	var told sync.Once
+	p.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return c.inspect(ctx, conn, &told) }
 	return p, nil
 }
 

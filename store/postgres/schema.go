@@ -73,7 +73,7 @@ func statementsOf(schema string) (s statements) {
 		FROM %[1]s.records AS r LEFT JOIN %[1]s.owners AS o ON o.owner = r.owner
 		WHERE (r.owner, r.key) > ($1, $2) ORDER BY r.owner, r.key LIMIT $3`, name)
 	s.checkOne = in(`SELECT md5(value) FROM %s.records WHERE owner = $1 AND key = $2`)
-	s.checkKeys = in(`SELECT owner, key FROM %s.records WHERE (owner, key) > ($1, $2) ORDER BY owner, key`)
+	s.checkKeys = in(`SELECT owner, key FROM %s.records WHERE (owner, key) > ($1, $2) ORDER BY owner, key LIMIT $3`)
 	s.scrub = in(`VACUUM (FULL) %s.records`)
 	return s
 }
