@@ -375,3 +375,50 @@ func addrIn(t *testing.T, config, door string) string {
 	}
 	return string(m[1])
 }
+
+// A bit is flipped in a row of the database: verify tells whose message it is,
+// and every other message is read.
+func TestVerifyFindsADamagedRow(t *testing.T) {
+	t.Parallel()
+	pg := engines.NewCluster(t)
+	c := begin(t, on(pg.URL(), ""))
+	for i := range 5 {
+		m := c.Complete(demo.Message{From: c.doctor.Address, To: c.holder.Address, Subject: fmt.Sprintf("n°%d", i), Text: "Bonjour"})
+		c.Write(c.doctor.MailPassword, m)
+	}
+	c.CheckStore()
+	flipped := pg.SQL(t, `UPDATE pli_store.records SET value = set_byte(value, length(value) / 2, get_byte(value, length(value) / 2) # 1)
+		WHERE (owner, key) IN (SELECT owner, key FROM pli_store.records
+			WHERE substring(key FROM 1 FOR 7) = 'mail/m/' AND substring(key FROM length(key)) = 'i' AND owner LIKE 's/%' ORDER BY key LIMIT 1)
+		RETURNING convert_from(owner, 'UTF8') || ' ' || encode(substring(key FROM 8 FOR 16), 'hex')`)
+	account, id, _ := strings.Cut(flipped, " ")
+	r, err := c.Verify(t.Context(), struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	for _, p := range r.Problems {
+		if p.Account != account {
+			t.Errorf("another account is named: %s", p)
+		}
+		told = told || p.ID == id && p.Object == "message" && p.Address == c.holder.Address
+	}
+	if !told {
+		t.Errorf("message %s of %s is not told: %v", id, account, r.Problems)
+	}
+	client := c.IMAP(c.holder.Address, c.holder.MailPassword)
+	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	for n := range uint32(5) {
+		list, err := client.Fetch(imap.SeqSetNum(n+1), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{Peek: true}}}).Collect()
+		if err == nil && len(list) == 1 {
+			read++
+		}
+	}
+	if read != 4 {
+		t.Errorf("%d of the 4 other messages can be read", read)
+	}
+	c.Stop()
+}
