@@ -14,7 +14,7 @@ type index struct {
 	pieces []Piece
 }
 
-func (r *run) newIndex() *index { return &index{run: r, cut: newCutter(indexBounds, r.spool)} }
+func (r *run) newIndex() *index { return &index{run: r, cut: newCutter(indexBounds, r.Spool)} }
 
 // add appends a line about the owners or blobs from first to last.
 func (x *index) add(ctx context.Context, first, last, sum string, line any) error {

@@ -41,7 +41,6 @@ type run struct {
 	Config
 	Options
 	from  Instance
-	spool string
 	meter *meter
 	there map[string]int64 // pieces in the repository: name and size
 
@@ -66,7 +65,7 @@ func Run(ctx context.Context, cfg Config, from Instance, o Options) (Result, err
 		return Result{}, err
 	}
 	defer unlock()
-	r := &run{Config: cfg, Options: o, from: from, spool: o.Spool, meter: newMeter(cfg), there: make(map[string]int64)}
+	r := &run{Config: cfg, Options: o, from: from, meter: newMeter(cfg), there: make(map[string]int64)}
 	begin := cfg.Now()
 	r.result.Manifest = Manifest{Name: newManifestName(begin), Format: manifestFormat, Instance: o.Name, Key: keyName(cfg.Master), Begin: begin.UTC()}
 	if err := r.all(ctx); err != nil {
@@ -131,7 +130,7 @@ func (r *run) records(ctx context.Context) error {
 		return err
 	}
 	r.meter.phase("records")
-	list, cut := r.newIndex(), newCutter(recordBounds, r.spool)
+	list, cut := r.newIndex(), newCutter(recordBounds, r.Spool)
 	defer cut.close()
 	defer list.cut.close()
 	group, gctx := errgroup.WithContext(ctx)

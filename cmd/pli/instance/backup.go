@@ -142,8 +142,8 @@ type BackupInfo struct {
 	Problems int       `json:"problems"`
 }
 
-// ListBackups lists the backups of a repository, oldest first. The error tells
-// of those that cannot be used.
+// ListBackups lists the backups of a repository, oldest first, and what is
+// wrong with those that cannot be used.
 func ListBackups(ctx context.Context, a RepositoryArgs) (list []BackupInfo, problems []error, err error) {
 	conf, err := a.open(ctx)
 	if err != nil {
