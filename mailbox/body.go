@@ -62,6 +62,9 @@ func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
 		}
 		sealed, err = tx.Get(keyOf(partBody, id))
 		sealed = bytes.Clone(sealed)
+		if errors.Is(err, store.ErrNotFound) {
+			err = fmt.Errorf("%w: the body of %s is missing", store.ErrCorrupt, id)
+		}
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
