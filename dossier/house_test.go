@@ -30,6 +30,7 @@ type house struct {
 	testing.TB
 	path    string
 	db      store.DB
+	bare    store.DB // below the seal
 	keys    *sealed.Keys
 	blobs   *dir.Store
 	dossier *dossier.Service
@@ -53,7 +54,8 @@ func newHouse(t testing.TB, change ...func(*dossier.Config)) *house {
 	}
 	h.keys, err = sealed.OpenKeys(bare("keys"), master, sealed.KeysConfig{})
 	h.must(err)
-	h.db = sealed.New(bare("records"), h.keys, sealed.Config{})
+	h.bare = bare("records")
+	h.db = sealed.New(h.bare, h.keys, sealed.Config{})
 	h.blobs, err = dir.Open(filepath.Join(h.path, "blobs"), dir.Config{})
 	h.must(err)
 	cfg := dossier.Config{DB: h.db, Blobs: h.blobs, Keys: h.keys, Now: h.clock,

@@ -73,6 +73,8 @@ func (h *house) blobBytes(id blob.ID) []byte {
 	return b
 }
 
+func sum(text string) [32]byte { return sha256.Sum256([]byte(text)) }
+
 // everything describes a person's mail: each message by its box, flags, date
 // and text, in no order.
 func (p *person) everything() (out []string) {
@@ -91,7 +93,7 @@ func (p *person) everything() (out []string) {
 				h.t.Errorf("%s %d is damaged", b.Name, m.UID)
 			}
 			flags := slices.Sorted(slices.Values(m.Flags))
-			out = append(out, fmt.Sprintf("%s %v %s %s %x", b.Name, flags, m.Date, m.ID, sha256.Sum256([]byte(h.read(v, m.UID)))))
+			out = append(out, fmt.Sprintf("%s %v %s %s %x", b.Name, flags, m.Date, m.ID, sum(h.read(v, m.UID))))
 			return nil
 		}))
 		v.Close()
