@@ -45,7 +45,7 @@ func (d *Directory) Add(ctx context.Context, m Mailbox) error {
 		return errors.Join(err, d.cfg.DB.Update(ctx, m.Account, func(tx store.Tx) error { return dropRecord(tx, m.Address) }))
 	}
 	for _, b := range bearers(m) {
-		if err := d.bindBearer(ctx, b, m.Account); err != nil {
+		if err := d.bindBearer(ctx, b, m.Account, d.cfg.Names.Bind); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (d *Directory) Rebind(ctx context.Context, account store.Owner) error {
 	for _, m := range list {
 		err = errors.Join(err, d.cfg.Names.Rebind(ctx, kindMailbox, m.Address.Key(), account))
 		for _, b := range bearers(m) {
-			err = errors.Join(err, d.bindBearer(ctx, b, account))
+			err = errors.Join(err, d.bindBearer(ctx, b, account, d.cfg.Names.Rebind))
 		}
 	}
 	return err
@@ -214,10 +214,13 @@ func structure(s string) (string, bool) {
 	return "", false
 }
 
+// binder makes a name lead to an account: Names.Bind, or Names.Rebind.
+type binder func(ctx context.Context, kind, name string, owner store.Owner) error
+
 // bindBearer adds an account to those that a certificate opens.
-func (d *Directory) bindBearer(ctx context.Context, bearer string, account store.Owner) error {
+func (d *Directory) bindBearer(ctx context.Context, bearer string, account store.Owner, bind binder) error {
 	for i := range MaxPerBearer {
-		err := d.cfg.Names.Bind(ctx, kindBearer, bearer+" "+strconv.Itoa(i), account)
+		err := bind(ctx, kindBearer, bearer+" "+strconv.Itoa(i), account)
 		if err == nil || !errs.Is(err, errs.Conflict) {
 			return err
 		}

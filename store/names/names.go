@@ -186,7 +186,7 @@ func (n *Names) makeDecoy(ctx context.Context) error {
 		return nil
 	}
 	found, err := n.read(ctx, decoyOwner, decoyKey)
-	if err == nil && found == nil {
+	if err == nil && found == nil || errors.Is(err, store.ErrCorrupt) {
 		err = n.db.Update(ctx, decoyOwner, func(tx store.Tx) error {
 			return tx.Put(decoyKey, []byte("s/aaaaaaaaaaaaaaaaaaaaaaaaaa"))
 		})

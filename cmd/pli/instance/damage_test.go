@@ -387,3 +387,36 @@ func TestVerifyTellsADamagedKey(t *testing.T) {
 		t.Errorf("the key: %v", err)
 	}
 }
+
+// Names that are damaged lead nowhere, are told, and are bound again from what
+// the accounts themselves say.
+func TestRepairBindsNames(t *testing.T) {
+	t.Parallel()
+	a := newActive(t)
+	hit := 0
+	for i := range 256 {
+		owner := store.Owner(fmt.Sprintf("sys/names-%02x", i))
+		a.must(a.raw.Update(t.Context(), owner, func(tx store.Tx) error {
+			return tx.Scan(nil, nil, func(k, v []byte) error {
+				hit++
+				k, v = bytes.Clone(k), bytes.Clone(v)
+				v[len(v)-1] ^= 1
+				return tx.Put(k, v)
+			})
+		}))
+	}
+	a.must(a.raw.Update(t.Context(), "sys/names-decoy", func(tx store.Tx) error { return tx.Put([]byte("decoy"), []byte("?")) }))
+	a.shut()
+	a.open()
+	if hit < 5 { // INS, login and address of the holder; address, mailbox of the doctor
+		t.Fatalf("%d names", hit)
+	}
+	if _, _, err := a.signInMail(); err == nil {
+		t.Error("the holder is found by a damaged name")
+	}
+	r, err := a.Repair(t.Context(), struct{}{})
+	if err != nil || len(r.After.Problems) > 0 || len(r.Accounts) > 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+	a.use("after names were bound again")
+}

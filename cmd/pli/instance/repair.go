@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"pli/consent"
 	"pli/internal/errs"
@@ -57,6 +59,15 @@ func (in *Instance) Repair(ctx context.Context, _ struct{}) (RepairReport, error
 	before, err := in.Verify(ctx, struct{}{})
 	if err != nil {
 		return out, err
+	}
+	if slices.ContainsFunc(before.Problems, func(p Problem) bool { return strings.HasPrefix(p.Account, namesOwner) }) {
+		err = in.eachAccount(ctx, func(owner store.Owner) error {
+			in.rebind(ctx, owner)
+			return nil
+		})
+		if err != nil {
+			return out, err
+		}
 	}
 	done := make(map[store.Owner]bool)
 	for _, p := range before.Problems {
@@ -118,6 +129,24 @@ func (in *Instance) rebind(ctx context.Context, owner store.Owner) {
 	for _, fn := range all {
 		if err := fn(ctx, owner); err != nil && !errs.Is(err, errs.NotFound) {
 			in.deps.Log.Warn("the names of an account are not whole", "account", string(owner), "err", err)
+		}
+	}
+}
+
+// eachAccount calls fn for each account of the instance.
+func (in *Instance) eachAccount(ctx context.Context, fn func(owner store.Owner) error) error {
+	for after := store.Owner(""); ; {
+		owners, err := in.db.Owners(ctx, after, ownersAPage)
+		if err != nil || len(owners) == 0 {
+			return err
+		}
+		for _, owner := range owners {
+			if after = owner; !isAccount(owner) || in.destroyed(ctx, owner) {
+				continue
+			}
+			if err := fn(owner); err != nil {
+				return err
+			}
 		}
 	}
 }

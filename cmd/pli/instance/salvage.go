@@ -439,7 +439,7 @@ func newer(key, first, second []byte) bool {
 // reclaim makes messages again from blobs that no record names.
 func (s *salvaging) reclaim(ctx context.Context) error {
 	named, accounts := make(map[blob.ID]bool), make(map[[32]byte]store.Owner)
-	err := s.eachAccount(ctx, func(owner store.Owner) error {
+	err := s.in.eachAccount(ctx, func(owner store.Owner) error {
 		note := func(id blob.ID, _ int64) error {
 			named[id] = true
 			return nil
@@ -485,28 +485,10 @@ func (s *salvaging) reclaimOne(ctx context.Context, id blob.ID, accounts map[[32
 	return err
 }
 
-// eachAccount calls fn for each account of the new instance.
-func (s *salvaging) eachAccount(ctx context.Context, fn func(owner store.Owner) error) error {
-	for after := store.Owner(""); ; {
-		owners, err := s.in.db.Owners(ctx, after, ownersAPage)
-		if err != nil || len(owners) == 0 {
-			return err
-		}
-		for _, owner := range owners {
-			if after = owner; !isAccount(owner) || s.in.destroyed(ctx, owner) {
-				continue
-			}
-			if err := fn(owner); err != nil {
-				return err
-			}
-		}
-	}
-}
-
 // rebuild makes the records of every account agree.
 func (s *salvaging) rebuild(ctx context.Context) error {
 	v := &verifying{in: s.in}
-	return s.eachAccount(ctx, func(owner store.Owner) error {
+	return s.in.eachAccount(ctx, func(owner store.Owner) error {
 		r, err := s.in.rebuild(ctx, owner)
 		if err != nil {
 			return fmt.Errorf("%s: %w", owner, err)

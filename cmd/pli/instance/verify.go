@@ -178,7 +178,11 @@ func (v *verifying) records(ctx context.Context, owner store.Owner) error {
 		})
 	})
 	for _, key := range damaged {
-		if object, id, text := describe(key); object != "" {
+		object, id, text := describe(key)
+		if strings.HasPrefix(string(owner), namesOwner) {
+			object, text = "name", "damaged: an address or a sign-in leads nowhere; «pli verify --repair» binds it again"
+		}
+		if object != "" {
 			v.problem(owner, object, id, text)
 		}
 	}
@@ -201,6 +205,9 @@ var described = []struct{ prefix, object, text string }{
 	{"dup/", "repeat", "the note of a message that came is damaged: sent again, it would come twice"},
 	{"notify/", "notice", "damaged: it will not be sent"},
 }
+
+// namesOwner begins the owners of names, see store/names.
+const namesOwner = "sys/names"
 
 // describe says what a damaged record is. Of its key it tells what comes after
 // the last slash, as a digest: keys of sign-in hold hashes of names.
