@@ -173,7 +173,7 @@ func (d *Directory) List(ctx context.Context) ([]Mailbox, error) {
 				return all, nil
 			}
 			list, err := d.of(ctx, owner)
-			if err != nil {
+			if err != nil && !errors.Is(err, store.ErrCorrupt) { // one that is damaged hides no other
 				return nil, err
 			}
 			all = append(all, list...)

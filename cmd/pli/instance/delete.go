@@ -40,8 +40,10 @@ func (in *Instance) destroyBlobs(ctx context.Context, owner store.Owner) error {
 		ids = append(ids, id)
 		return nil
 	}
-	if err := errors.Join(in.mail.Blobs(ctx, owner, note), in.dossier.Blobs(ctx, owner, note)); err != nil {
-		return err
+	for _, blobs := range []func(context.Context, store.Owner, func(blob.ID, int64) error) error{in.mail.Blobs, in.dossier.Blobs} {
+		if err := blobs(ctx, owner, note); err != nil && !errors.Is(err, store.ErrCorrupt) { // what a damaged record names is the sweeper's
+			return err
+		}
 	}
 	for _, id := range ids {
 		if err := in.blobs.Delete(ctx, id); err != nil {
