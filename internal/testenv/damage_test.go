@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,6 +142,24 @@ func (c correspondence) fetch(box string) (letters []testenv.Letter, err error) 
 	return letters, err
 }
 
+// cutOff asks for every message of INBOX and must see the connection end in the
+// middle of one, which has been promised whole. (By hand: imapclient races with
+// itself when a literal breaks off.)
+func (c correspondence) cutOff() {
+	c.T.Helper()
+	r := c.RawTLS(c.File.IMAPS)
+	defer r.Close()
+	r.Say(fmt.Sprintf("a LOGIN %q %q\r\n", c.holder.Address, c.holder.MailPassword), "a OK")
+	r.Say("b EXAMINE INBOX\r\n", "b OK")
+	if _, err := io.WriteString(r, "c FETCH 1:* BODY.PEEK[]\r\n"); err != nil {
+		c.T.Fatal(err)
+	}
+	got, _ := io.ReadAll(r)
+	if !bytes.Contains(got, []byte("Subject: Gros")) || bytes.Contains(got, []byte("Subject: Dernier")) || bytes.Contains(got, []byte("\nc ")) {
+		c.T.Errorf("a damaged message came whole: %d bytes", len(got))
+	}
+}
+
 // flipAt changes one bit of a file.
 func flipAt(t testing.TB, path string, at int64) {
 	t.Helper()
@@ -184,9 +203,7 @@ func TestDamageInABlob(t *testing.T) {
 	if len(r.Problems) != 1 || r.Problems[0].Address != c.holder.Address || r.Problems[0].Object != "message" || r.Problems[0].ID != id {
 		t.Errorf("verify tells %+v, not of message %s of %s", r.Problems, id, c.holder.Address)
 	}
-	if got, err := c.fetchAll(); err == nil {
-		t.Errorf("a damaged message came whole: %q", got)
-	}
+	c.cutOff()
 	if got, _ := c.fetchAll(); !slices.Equal(got, []string{"Premier", "Dernier"}) { // and not again stuck at the same place
 		t.Errorf("a client that comes again gets %q", got)
 	}
