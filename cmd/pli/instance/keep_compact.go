@@ -56,7 +56,7 @@ func (in *Instance) compacters() (list []compacted) {
 	for _, s := range []struct {
 		name string
 		db   store.DB
-	}{{"store", in.raw}, {"keys", in.rawKeys}} {
+	}{{"store", in.raw}, {keysName, in.rawKeys}} {
 		if c, ok := s.db.(store.Compacter); ok {
 			list = append(list, compacted{s.name, c})
 		}
@@ -123,8 +123,13 @@ func (c *chore) compact(r *CompactReport) error {
 	return nil
 }
 
-// worthCompacting reports whether enough of a file is free.
+// keysName is the store of data keys.
+const keysName = "keys"
+
+// worthCompacting reports whether enough of a file is free. The data keys' file
+// stays where it is: what a compaction leaves of the old one on the disk is not
+// overwritten, and a key that is destroyed later must be gone from there too.
 func (in *Instance) worthCompacting(f StoreFile) bool {
 	k := &in.cfg.Keep
-	return f.Free >= k.CompactLeast && f.Share() > k.CompactFree
+	return f.Store != keysName && f.Free >= k.CompactLeast && f.Share() > k.CompactFree
 }

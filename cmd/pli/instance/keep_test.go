@@ -531,7 +531,7 @@ func TestWorthCompacting(t *testing.T) {
 		bytes, free int64
 		want        bool
 	}{{1999, 1000, true}, {2000, 1000, false}, {1500, 999, false}, {1500, 1000, true}, {0, 0, false}} {
-		if got := in.worthCompacting(StoreFile{Bytes: c.bytes, Free: c.free}); got != c.want {
+		if got := in.worthCompacting(StoreFile{Store: "store", Bytes: c.bytes, Free: c.free}); got != c.want || in.worthCompacting(StoreFile{Store: keysName, Bytes: c.bytes, Free: c.free}) {
 			t.Errorf("%d of %d bytes free: %v", c.free, c.bytes, got)
 		}
 	}
