@@ -48,7 +48,9 @@ func countBox(tx store.Tx, id boxID) (c counters, wholeLog bool, err error) {
 		b.c.ModSeq = max(b.c.ModSeq, r.modseq)
 		return nil
 	}, func(u UID) error {
-		uid(u)
+		if u < b.c.UIDNext+mendGap { // else the key itself is damaged
+			uid(u)
+		}
 		return nil
 	})
 	if err != nil {
@@ -68,8 +70,10 @@ func countBox(tx store.Tx, id boxID) (c counters, wholeLog bool, err error) {
 		}
 		return nil
 	}, func(modseq uint64) error {
-		log(modseq)
 		wholeLog = false
+		if modseq < b.c.ModSeq+mendGap {
+			log(modseq)
+		}
 		return nil
 	})
 	return b.c, wholeLog, err

@@ -343,3 +343,34 @@ func TestReclaimRefuses(t *testing.T) {
 		t.Errorf("the good one: %v %v", made, err)
 	}
 }
+
+// A key that the disk has changed says nothing of the numbers that were given:
+// counters that are made anew do not run away with it.
+func TestADamagedKeyDoesNotCount(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	paule := h.person("paule")
+	h.deliver(letter("m1", "text"), paule)
+	h.deliver(letter("m2", "text"), paule)
+	paule.broken = true
+	h.must(h.bare.Update(t.Context(), paule.owner, func(tx store.Tx) error {
+		return errors.Join(
+			tx.Put([]byte("mail/e/\x00\x00\x00\x01\xff\xff\xff\xf0"), make([]byte, 90)),
+			tx.Put([]byte("mail/x/\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xf0"), make([]byte, 90)))
+	}))
+	paule.flipRecords("mail/f/\x00\x00\x00\x01", "")
+	uids := h.deliver(letter("m3", "text"), paule)
+	if len(uids) != 1 || uids[0] < 3 || uids[0] > 3<<20 {
+		t.Errorf("given %v", uids)
+	}
+	v := paule.view(paule.open(), mailbox.Inbox)
+	if got := h.list(v); len(got) != 3 {
+		t.Errorf("%q", got)
+	}
+	if done, err := h.mail.Rebuild(t.Context(), paule.owner); err != nil || done.Entries != 1 || done.Messages != 3 {
+		t.Errorf("%+v %v", done, err)
+	}
+	if problems, err := h.mail.Verify(t.Context(), paule.owner); err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
