@@ -32,6 +32,7 @@ const (
 	ActSpaceState    Act = "space.state"    // open, close, reopen, …
 	ActSpaceExport   Act = "space.export"   // copy out, sealed as it lies
 	ActSpaceRepair   Act = "space.repair"   // make records agree after damage
+	ActKeyTake       Act = "key.take"       // take out the private keys that open the mail
 	ActSpaceRestore  Act = "space.restore"  // bring back from a backup what the space has lost
 )
 

@@ -46,6 +46,10 @@ var rules = []rule{
 		holds: func(f Facts) bool {
 			return f.self() && f.Act == ActTraceRead && f.in(space.Active, space.Closed, space.Archived)
 		}},
+	{name: "holder-key", permit: true, reason: "holders take out their own key, after closing too",
+		holds: func(f Facts) bool {
+			return f.self() && f.Act == ActKeyTake && f.in(space.Active, space.Closed, space.Archived)
+		}},
 	{name: "holder-state", permit: true, reason: "holders oppose, open, close and reopen their space",
 		holds: func(f Facts) bool { return f.self() && f.Act == ActSpaceState && f.alive() }},
 	{name: "operator-state", permit: true, reason: "the operator and its calendar move a space through its life",

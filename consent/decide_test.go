@@ -40,7 +40,7 @@ func TestLaw(t *testing.T) {
 		if !d.Permit {
 			return
 		}
-		life := f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActSpaceRepair || f.Act == consent.ActTraceRead
+		life := f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActSpaceRepair || f.Act == consent.ActTraceRead || f.Act == consent.ActKeyTake
 		if f.State != space.Open && f.State != space.Active && !life {
 			bad("permitted in a space that is not open")
 		}
@@ -50,7 +50,7 @@ func TestLaw(t *testing.T) {
 		if f.Actor.Kind == identity.Unknown {
 			bad("permitted to a stranger")
 		}
-		mail := f.Act == consent.ActMailOpen || f.Act == consent.ActMailDisplay || f.Act == consent.ActMailSend
+		mail := f.Act == consent.ActKeyTake || f.Act == consent.ActMailOpen || f.Act == consent.ActMailDisplay || f.Act == consent.ActMailSend
 		if mail && (f.Actor.Kind != identity.Holder || f.Relation != consent.Self) {
 			bad("somebody else in the holder's letters")
 		}

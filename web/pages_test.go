@@ -33,7 +33,7 @@ func allPages(h *house, fn func(name string, b *browser)) {
 	b.submit("/sign-in/code", fields{"code": {h.codes.code(camille.contact)}})
 	for _, path := range []string{"/mail/inbox", "/mail/inbox?q=glyc", "/mail/inbox?q=none", "/mail/sent", "/mail/drafts", "/mail/archive", "/mail/junk", "/mail/trash",
 		"/mail/trash/empty", "/mail/inbox/1", "/mail/inbox/2", "/mail/inbox/2?as=text", "/mail/inbox/3", "/mail/inbox/1/open/2", "/mail/inbox/2/open/2",
-		"/mail/inbox/1/delete", "/mail/inbox/1/reply", "/write", "/mail/inbox/1/file/2", "/dossier", "/trace", "/trace?who=others", "/account", "/nowhere"} {
+		"/mail/inbox/1/delete", "/mail/inbox/1/reply", "/write", "/mail/inbox/1/file/2", "/dossier", "/trace", "/trace?who=others", "/account", "/account/key", "/nowhere"} {
 		visit(path)
 	}
 	b.get("/mail/inbox/1/file/2")

@@ -43,6 +43,8 @@ func (s *Server) routes() *http.ServeMux {
 		{"POST /account/mail-password/remove", signedIn, (*visit).removeMailPassword},
 		{"POST /account/session/end", signedIn, (*visit).endSession},
 		{"POST /account/password", signedIn, (*visit).newPassword},
+		{"GET /account/key", signedIn, (*visit).keyForm},
+		{"POST /account/key", signedIn, (*visit).keyFile},
 
 		{"GET /events", signedIn, (*visit).events},
 		{"GET /alive", signedIn, (*visit).alive},

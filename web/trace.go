@@ -129,7 +129,7 @@ func (v *visit) senders(list []audit.Entry) map[string]string {
 var actIcons = map[consent.Act]string{
 	consent.ActMailDeliver: "inbox", consent.ActMailSend: "sent", consent.ActMailOpen: "inbox", consent.ActMailDisplay: "eye",
 	consent.ActMailReject: "refused", consent.ActDossierFile: "filed", consent.ActDossierList: "report",
-	consent.ActDossierRead: "eye", consent.ActTraceRead: "trace", consent.ActExchangeClose: "refused",
+	consent.ActDossierRead: "eye", consent.ActTraceRead: "trace", consent.ActExchangeClose: "refused", consent.ActKeyTake: "key",
 }
 
 // traceLine puts one line of the trace into words.
