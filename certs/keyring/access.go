@@ -1,7 +1,9 @@
 package keyring
 
 import (
+	"crypto/ecdh"
 	"crypto/rand"
+	"slices"
 	"time"
 )
 
@@ -50,36 +52,38 @@ func (r *Ring) AddPasswordWith(p Params, b *Bundle, password, label string, now 
 		return "", ErrFull
 	}
 	s := slot{Kind: Password, Label: label, Created: now.Unix()}
-	if err := s.setPassword(p, password); err != nil {
+	if _, err := s.setPassword(p, password); err != nil {
 		return "", err
 	}
 	return r.add(b, s)
 }
 
-// setPassword gives the slot the key that a password and a fresh salt make.
-func (s *slot) setPassword(p Params, password string) error {
+// setPassword gives the slot the key that a password and a fresh salt make,
+// and returns it.
+func (s *slot) setPassword(p Params, password string) (*ecdh.PrivateKey, error) {
 	if p = p.orDefault(); !p.valid() {
-		return ErrPassword
+		return nil, ErrPassword
 	}
 	prepared, err := preparePassword(password)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	salt := make([]byte, slotSalt)
 	if _, err := rand.Read(salt); err != nil {
-		return err
+		return nil, err
 	}
 	key, err := slotKey(Password, stretch(p, prepared, salt), salt)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.Params, s.Salt, s.Public = p, salt, [32]byte(key.PublicKey().Bytes())
-	return nil
+	return key, nil
 }
 
 // ChangePassword gives a password slot a new password. One slot is sealed
-// again, whatever the account holds; sessions that the old one opened keep
-// their bundles.
+// again, whatever the account holds. If the slot is the one that opened b, b
+// goes on by the new password; other sessions that the old one opened keep
+// their bundles, and learn no later generation.
 func (r *Ring) ChangePassword(p Params, b *Bundle, id, password string) error {
 	old := r.find(id)
 	if old == nil || old.Kind != Password {
@@ -89,14 +93,39 @@ func (r *Ring) ChangePassword(p Params, b *Bundle, id, password string) error {
 		return err
 	}
 	fresh := *old
-	if err := fresh.setPassword(p, password); err != nil {
+	key, err := fresh.setPassword(p, password)
+	if err != nil {
 		return err
 	}
 	if err := r.sealAll(b, &fresh); err != nil {
 		return err
 	}
 	*old = fresh
+	if b.Slot() == id {
+		b.goOnBy(id, key)
+	}
 	return nil
+}
+
+// ResetPassword puts one new password in the place of all that there are, for
+// a holder who came by another slot. b goes on by the new password.
+func (r *Ring) ResetPassword(p Params, b *Bundle, password string, now time.Time) (id string, err error) {
+	s := slot{Kind: Password, Created: now.Unix()}
+	key, err := s.setPassword(p, password)
+	if err != nil {
+		return "", err
+	}
+	before := r.Slots()
+	if id, err = r.add(b, s); err != nil {
+		return "", err
+	}
+	for _, old := range before {
+		if old.Kind == Password {
+			r.drop(old.ID)
+		}
+	}
+	b.goOnBy(id, key)
+	return id, nil
 }
 
 // AddGenerated adds a slot of kind MailPassword or Recovery and returns the
@@ -165,15 +194,14 @@ func (r *Ring) RemoveSlot(id string) error {
 	if len(r.slots) == 1 {
 		return ErrLastSlot
 	}
-	kept := make([]slot, 0, len(r.slots))
-	for _, s := range r.slots {
-		if s.ID != id {
-			kept = append(kept, s)
-		}
-	}
-	r.slots = kept
+	r.drop(id)
+	return nil
+}
+
+// drop forgets a slot, whether or not it is the last.
+func (r *Ring) drop(id string) {
+	r.slots = slices.DeleteFunc(slices.Clone(r.slots), func(s slot) bool { return s.ID == id })
 	for i := range r.gens {
 		r.gens[i].drop(id)
 	}
-	return nil
 }

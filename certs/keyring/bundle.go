@@ -5,7 +5,9 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/cloudflare/circl/dh/x25519"
 )
@@ -49,9 +51,20 @@ func (b *Bundle) learn(g *generation, private *[privateSize]byte) {
 	b.keys = append(b.keys, opened{g.Number, g.Created, g.Recipient, g.Cert, private})
 }
 
+// goOnBy says which slot, and which key of it, opens later generations.
+func (b *Bundle) goOnBy(id string, key *ecdh.PrivateKey) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.wiped {
+		b.slot, b.with = id, key
+	}
+}
+
 // Refresh learns the generations that the ring has had since the bundle was
-// opened. It is ErrNoSlot if the slot that opened it is gone, or changed.
+// opened, and forgets those that were retired. It is ErrNoSlot if there are new
+// ones and the slot that opened it is gone, or changed.
 func (b *Bundle) Refresh(r *Ring) error {
+	b.forget(r)
 	if r.holdsAll(b) == nil {
 		return nil
 	}
@@ -62,7 +75,7 @@ func (b *Bundle) Refresh(r *Ring) error {
 		return ErrWiped
 	}
 	s := r.find(id)
-	if s == nil || !s.matches(s.Kind, with.PublicKey().Bytes()) {
+	if s == nil || with == nil || !s.matches(s.Kind, with.PublicKey().Bytes()) {
 		return ErrNoSlot
 	}
 	for i := range r.gens {
@@ -77,6 +90,19 @@ func (b *Bundle) Refresh(r *Ring) error {
 		b.learn(g, private)
 	}
 	return nil
+}
+
+// forget lets go of the generations older than all of the ring's.
+func (b *Bundle) forget(r *Ring) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.keys = slices.DeleteFunc(b.keys, func(k opened) bool {
+		gone := len(r.gens) > 0 && k.number < r.gens[0].Number
+		if gone {
+			clear(k.private[:])
+		}
+		return gone
+	})
 }
 
 // holdsAll returns ErrStale unless the bundle holds every generation.
@@ -128,8 +154,30 @@ func (b *Bundle) key(fingerprint [32]byte) *opened {
 	return b.find(fingerprint)
 }
 
-// Slot returns the id of the slot that opened the bundle, "" for New's.
-func (b *Bundle) Slot() string { return b.slot }
+// Slot returns the id of the slot that opens the bundle, "" for New's.
+func (b *Bundle) Slot() string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.slot
+}
+
+// Generations returns how many generations the bundle knows: more than one
+// means that mail under an older one may still lie there.
+func (b *Bundle) Generations() int {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return len(b.keys)
+}
+
+// Rotated returns when the newest generation that the bundle knows was made.
+func (b *Bundle) Rotated() time.Time {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if len(b.keys) == 0 {
+		return time.Time{}
+	}
+	return time.Unix(b.keys[len(b.keys)-1].created, 0).UTC()
+}
 
 // Recipient returns what new mail is sealed to: the newest generation that the
 // bundle knows. After Wipe it is zero.

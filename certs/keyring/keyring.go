@@ -5,8 +5,8 @@
 // X25519 to encrypt), one for each generation. A Ring is what the server keeps
 // of them: public keys, and each private key sealed by HPKE (RFC 9180) to each
 // slot. A slot is an X25519 public key whose private half derives from a
-// password, a generated secret or a key of the server's, and is stored
-// nowhere. So a new generation is sealed to every slot without a credential at
+// password, a generated secret, a key of the server's or two operators' keys
+// together, or is another account's own key; it is stored nowhere. So a new generation is sealed to every slot without a credential at
 // hand, and changing a password seals one slot again whatever the mailbox
 // holds. An opened Ring is a Bundle.
 //
@@ -52,6 +52,10 @@ var (
 	ErrUnknownSlot = errs.New(errs.NotFound, "there is no such access")
 	// ErrFull: the ring has as many slots or generations as it may.
 	ErrFull = errs.New(errs.TooLarge, "the account has as many keys as it may")
+	// ErrSameKey: two operators' keys that are one.
+	ErrSameKey = errs.New(errs.Invalid, "the two operators' keys must differ")
+	// ErrKeyFile: a text that is no file of an operator's key.
+	ErrKeyFile = errs.New(errs.Invalid, "this is not the file of an operator's key")
 	// ErrStale: the bundle lacks a generation of the ring's; Refresh it.
 	ErrStale = errors.New("keyring: the bundle lacks a generation of the ring's")
 	// ErrWiped: the bundle was wiped, its session being over.

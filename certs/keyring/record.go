@@ -77,9 +77,18 @@ func (s *slot) valid() bool {
 		return false
 	}
 	if s.Kind == Password {
-		return len(s.Salt) == slotSalt && s.Params.valid()
+		return len(s.Salt) == slotSalt && s.Params.valid() && s.Member == "" && s.Escrow == nil
 	}
-	return (s.Kind == Server || s.Kind.generated()) && len(s.Salt) == 0 && s.Params == Params{}
+	if len(s.Salt) != 0 || s.Params != (Params{}) || s.Kind != Account && s.Member != "" || s.Kind != Operators && s.Escrow != nil {
+		return false
+	}
+	switch s.Kind {
+	case Account:
+		return s.Member != "" && len(s.Member) <= MaxLabel
+	case Operators:
+		return s.Escrow != nil && s.Escrow.valid()
+	}
+	return s.Kind == Server || s.Kind.generated()
 }
 
 // valid reports whether the generation is sealed once to each of the slots.

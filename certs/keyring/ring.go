@@ -79,6 +79,20 @@ func (r *Ring) Rotate(b *Bundle, now time.Time) error {
 	return nil
 }
 
+// Retire forgets every generation but the newest: what is still sealed under
+// an older one can never be opened again. It returns how many it forgot.
+func (r *Ring) Retire() int {
+	n := max(0, len(r.gens)-1)
+	r.gens = r.gens[n:]
+	return n
+}
+
+// Generations returns how many generations the ring has.
+func (r *Ring) Generations() int { return len(r.gens) }
+
+// Rotated returns when the newest generation was made, to the second.
+func (r *Ring) Rotated() time.Time { return time.Unix(r.newest().Created, 0).UTC() }
+
 // newest returns the generation that new mail is sealed to; a zero one for a
 // ring that New did not make.
 func (r *Ring) newest() generation {

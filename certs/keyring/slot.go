@@ -20,9 +20,11 @@ const (
 	MailPassword                 // generated, for one mail client
 	Server                       // a key of the server's: who else could not open the account
 	Recovery                     // generated, kept by the holder for the day a password is lost
+	Account                      // another account's own key: a representative, a member of an organisation
+	Operators                    // two operators' offline keys, both of them
 )
 
-var kindNames = [...]string{"unknown", "password", "mail password", "server", "recovery"}
+var kindNames = [...]string{"unknown", "password", "mail password", "server", "recovery", "account", "operators"}
 
 // String returns the kind's word.
 func (k Kind) String() string {
@@ -40,6 +42,7 @@ type SlotInfo struct {
 	Kind    Kind
 	Label   string
 	Created time.Time // to the second, UTC
+	Member  string    // of an Account slot: whose key opens it
 }
 
 // slot is a public key that every generation's private keys are sealed to.
@@ -51,12 +54,14 @@ type slot struct {
 	Public  [32]byte `cbor:"5,keyasint"`           // X25519
 	Salt    []byte   `cbor:"6,keyasint,omitempty"` // of a password
 	Params  Params   `cbor:"7,keyasint,omitzero"`  // of a password
+	Member  string   `cbor:"8,keyasint,omitempty"` // of an account: whose
+	Escrow  *Escrow  `cbor:"9,keyasint,omitempty"` // of the operators
 }
 
 const slotSalt = 16
 
 func (s *slot) info() SlotInfo {
-	return SlotInfo{s.ID, s.Kind, s.Label, time.Unix(s.Created, 0).UTC()}
+	return SlotInfo{s.ID, s.Kind, s.Label, time.Unix(s.Created, 0).UTC(), s.Member}
 }
 
 // slotKey derives a slot's private key.
