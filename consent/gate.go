@@ -35,7 +35,7 @@ type Config struct {
 	// Default: 1 minute.
 	TellAfter time.Duration
 	// Words returns the subject and body of a notice of a kind: KindMessage,
-	// KindDocument or KindAccess. No health content, no name. Default: French
+	// KindDocument, KindAccess, KindNearlyFull or KindFull. No health content, no name. Default: French
 	// and English sentences.
 	Words func(kind string) (subject, body string)
 	// FailTime bounds the writing of a failed act's line, which goes on when

@@ -154,7 +154,7 @@ func (a *adopting) mend(ctx context.Context) error {
 		if _, err := loadDirectory(tx); !errors.Is(err, store.ErrCorrupt) {
 			return nil
 		}
-		d := &directory{Keywords: a.keywords, NextID: inboxID}
+		d := &directory{Keywords: a.keywords, NextID: inboxID, Limit: limitLeft(tx)}
 		for _, b := range a.boxes {
 			if l := b.listed; l.ID != 0 {
 				l.UIDValidity = 0
@@ -389,6 +389,7 @@ type entering struct {
 	boxes   []*boxTx // those written to, in the order of their first message
 	known   []string // the account's keywords, as far as they were read
 	entered int
+	grown   int64 // bytes of the messages that have come
 }
 
 func (e *entering) message(b bringing) error {
@@ -412,6 +413,7 @@ func (e *entering) message(b bringing) error {
 // places gives a message its entries.
 func (e *entering) places(m adoptee) error {
 	r := refs{Count: uint32(len(m.places))}
+	e.grown += m.places[0].row.size
 	for _, p := range m.places {
 		box, err := e.box(e.adopting.boxes[p.box].to)
 		if err != nil {
@@ -464,5 +466,5 @@ func (e *entering) save() error {
 		}
 	}
 	e.s.tell(e.tx, e.known, deltas...)
-	return nil
+	return e.s.settle(e.tx, e.grown, false) // what was theirs comes back, whatever the quota
 }

@@ -18,6 +18,8 @@ type boxTx struct {
 	tx store.Tx
 	c  counters
 	d  delta
+
+	grown int64 // bytes of messages that come to the account, see grow
 }
 
 // delta is what one transaction did to one box. It is told to open sessions
@@ -125,6 +127,11 @@ func (b *boxTx) save() (*delta, error) {
 			return nil, err
 		}
 	}
+	if b.grown != 0 {
+		if err := b.settle(); err != nil {
+			return nil, err
+		}
+	}
 	b.d.after = b.c
 	return &b.d, store.Save(b.tx, keyBox(b.d.box), &b.c)
 }
@@ -203,22 +210,23 @@ func (r refs) save(tx store.Tx, id messageID) error {
 	return store.Save(tx, keyOf(partRefs, id), r)
 }
 
-// unref counts one entry of a message less. With the last one the message goes;
-// its blob, if it has one, is returned for deletion after the commit.
-func unref(tx store.Tx, id messageID) (blob.ID, error) {
+// unref counts one entry of a message less. With the last one the message is
+// gone; its blob, if it has one, is returned for deletion after the commit.
+func unref(tx store.Tx, id messageID) (gone bool, b blob.ID, err error) {
 	r, err := store.Load[refs](tx, keyOf(partRefs, id))
 	switch {
 	case errors.Is(err, store.ErrCorrupt): // the entries that are left decide, each time
 		if n, err := countEntries(tx, id); err != nil || n > 0 {
-			return "", err
+			return false, "", err
 		}
 	case err != nil && !errors.Is(err, store.ErrNotFound):
-		return "", err
+		return false, "", err
 	case r.Count > 1:
 		r.Count--
-		return "", store.Save(tx, keyOf(partRefs, id), r)
+		return false, "", store.Save(tx, keyOf(partRefs, id), r)
 	}
-	return dropMessage(tx, id)
+	b, err = dropMessage(tx, id)
+	return true, b, err
 }
 
 // dropMessage removes a message's records, and returns its blob if it names one.

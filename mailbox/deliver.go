@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"errors"
 	"time"
 
 	"pli/internal/errs"
@@ -11,15 +12,16 @@ import (
 // internal date (zero: now). It does no cryptography: one record is read, four
 // are written. A letter is delivered once. After the commit, sessions that have
 // the account open are woken. Errors: errs.NotFound for a missing box,
-// errs.TooLarge for a full one, errs.Conflict for a letter that was delivered
-// or discarded.
+// errs.TooLarge for a full one, and for a full account (with cause
+// ErrOverQuota), errs.Conflict for a letter that was delivered or discarded.
 func (s *Service) Deliver(tx store.Tx, l *Letter, box string, flags []Flag, at time.Time) (UID, error) {
 	return s.deliver(tx, l, box, flags, at, nil)
 }
 
 // deliver is Deliver by a session, which knows the keywords.
 func (s *Service) deliver(tx store.Tx, l *Letter, box string, flags []Flag, at time.Time, known []string) (UID, error) {
-	if !l.state.CompareAndSwap(letterFresh, letterTaken) && l.state.Load() != letterTaken {
+	first := l.state.CompareAndSwap(letterFresh, letterTaken)
+	if !first && l.state.Load() != letterTaken {
 		return 0, errs.New(errs.Conflict, "this message was delivered before, or given up")
 	}
 	if err := s.checkFlags(flags); err != nil {
@@ -50,7 +52,11 @@ func (s *Service) deliver(tx store.Tx, l *Letter, box string, flags []Flag, at t
 	if err := l.put(tx); err != nil {
 		return 0, err
 	}
+	b.grow(l.size)
 	d, err := b.save()
+	if errors.Is(err, ErrOverQuota) && first {
+		l.state.Store(letterFresh) // nothing of it is committed: its blob goes at once
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -49,9 +49,12 @@ func (v *View) expunge(ctx context.Context, rows []row) (gone []UID, err error) 
 			if err := b.remove(r); err != nil {
 				return err
 			}
-			id, err := unref(tx, r.id)
+			last, id, err := unref(tx, r.id)
 			if err != nil {
 				return err
+			}
+			if last {
+				b.grow(-r.size)
 			}
 			gone, blobs = append(gone, r.uid), append(blobs, id)
 		}

@@ -24,7 +24,7 @@ func (h *house) holder(state space.State) *person {
 	address, err := identity.ParseAddress(matricule + "@patient.pli.test")
 	h.must(err)
 	spaces := space.NewService(space.Config{DB: h.db, Names: names.New(h.db, [32]byte{1}), Now: h.clock})
-	home, err := spaces.Add(h.t.Context(), space.New{INS: ins, Address: address, State: state})
+	home, err := spaces.Add(h.t.Context(), space.New{INS: ins, Address: address, State: state, Contact: "paule@example.org"})
 	h.must(err)
 	return h.owner(home.ID)
 }

@@ -35,6 +35,9 @@ type Config struct {
 
 	Message message.Limits // bounds of parsing
 
+	HolderQuota int64 // bytes that the mail of a space may hold, unless it has a limit of its own; 0: no limit
+	MemberQuota int64 // and that of any other account
+
 	InlineMax     int64 // bytes of body kept as a record, the rest as a blob: 64 KiB; at most 512 KiB
 	MaxMessage    int64 // bytes of one message: 32 MiB
 	MaxBoxes      int   // boxes of one account: 500
@@ -88,6 +91,7 @@ type Service struct {
 	cfg     Config
 	buffers sync.Pool // *[]byte: memory of inline messages, between them
 	cache   *cache
+	tight   sync.Map // store.Owner: accounts that are nearly full, of those that were written to
 	hurt    sync.Map // blob.ID: blobs in which damage was met while they were read
 
 	mu   sync.RWMutex

@@ -32,6 +32,9 @@ func loadCounters(tx store.Tx, id boxID) (counters, error) {
 	}
 	if d, err := loadDirectory(tx); err == nil {
 		c.Dead = d.byID(id) == nil
+		if id == inboxID {
+			c.Limit = d.Limit
+		}
 	}
 	return c, nil
 }
@@ -162,6 +165,7 @@ func guessDirectory(tx store.Tx) (*directory, error) {
 		d.Boxes = append(d.Boxes, p)
 	}
 	d.NextID = inboxID + boxID(len(provided))
+	d.Limit = limitLeft(tx)
 	ids, err := boxesSeen(tx)
 	for _, id := range ids {
 		if d.byID(id) == nil {

@@ -32,7 +32,8 @@ func (s *Service) Provision(tx store.Tx) error {
 			return err
 		}
 	}
-	return d.save(tx)
+	first := counters{UIDNext: 1, ModSeq: 1, use: use{Counted: true}}
+	return errors.Join(d.save(tx), store.Save(tx, keyBox(inboxID), &first))
 }
 
 // nextValidity returns a UIDVALIDITY that is larger than every one the account

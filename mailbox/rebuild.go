@@ -34,7 +34,7 @@ type Rebuilt struct {
 // whose operation writes the trace.
 func (s *Service) Rebuild(ctx context.Context, owner store.Owner) (Rebuilt, error) {
 	b := &rebuilding{s: s, owner: owner}
-	for _, step := range []func(context.Context) error{b.directory, b.purge, b.messages, b.entries, b.recover, b.refs} {
+	for _, step := range []func(context.Context) error{b.directory, b.purge, b.messages, b.entries, b.recover, b.refs, b.use} {
 		if err := step(ctx); err != nil {
 			return b.done, err
 		}
@@ -198,6 +198,10 @@ func (s *Service) renew(tx store.Tx, d *directory, l *listed) (renewed bool, err
 	renewed = err != nil || l.UIDValidity == 0 || now.UIDNext > old.UIDNext || now.ModSeq > old.ModSeq
 	if renewed {
 		l.UIDValidity = d.nextValidity(s.cfg.Now())
+	}
+	now.use = old.use
+	if l.ID == inboxID {
+		now.Limit = d.Limit
 	}
 	now.UIDNext, now.ModSeq, now.LogFloor = max(now.UIDNext, old.UIDNext), max(now.ModSeq, old.ModSeq), old.LogFloor
 	if renewed || !wholeLog {
@@ -507,6 +511,9 @@ func (b *rebuilding) enter(tx store.Tx, to boxID, ids []messageID) (added int, e
 	b.s.tell(tx, nil, d)
 	return added, err
 }
+
+// use counts again how many bytes the messages have.
+func (b *rebuilding) use(ctx context.Context) error { return b.update(ctx, b.s.recount) }
 
 // refs counts again how many entries each message has.
 func (b *rebuilding) refs(ctx context.Context) error {

@@ -108,6 +108,7 @@ type directory struct {
 	Keywords     []string `cbor:"4,keyasint,omitempty"`
 	Dying        []boxID  `cbor:"5,keyasint,omitempty"` // deleted boxes whose messages are still to be removed
 	Orphans      []string `cbor:"6,keyasint,omitempty"` // subscribed names whose boxes are gone
+	Limit        int64    `cbor:"7,keyasint,omitempty"` // quota of this account, bytes; 0: the instance's, noLimit: none
 }
 
 // listed is one box in the directory.
@@ -130,6 +131,7 @@ type counters struct {
 	LogLen   int    `cbor:"7,keyasint,omitempty"` // records in the expunge log
 	LogFloor uint64 `cbor:"8,keyasint,omitempty"` // expunges up to this mod-sequence are forgotten
 	Dead     bool   `cbor:"9,keyasint,omitempty"` // the box is deleted
+	use
 }
 
 // entry is a message's place in a box.

@@ -64,7 +64,11 @@ func (s *Service) purge(ctx context.Context, owner store.Owner, id boxID) error 
 		var blobs []blob.ID
 		more := false
 		err := full(s.cfg.DB.Update(ctx, owner, func(tx store.Tx) (err error) {
-			blobs, more, err = purgeSome(tx, id)
+			var freed int64
+			blobs, freed, more, err = purgeSome(tx, id)
+			if err == nil {
+				err = s.settle(tx, -freed, false)
+			}
 			if err != nil || more {
 				return err
 			}
@@ -80,11 +84,11 @@ func (s *Service) purge(ctx context.Context, owner store.Owner, id boxID) error 
 	}
 }
 
-// purgeSome removes up to a chunk of a box's records, and says whether there
-// may be more.
-func purgeSome(tx store.Tx, id boxID) (blobs []blob.ID, more bool, err error) {
+// purgeSome removes up to a chunk of a box's records, and says how many bytes
+// of messages went with them and whether there may be more.
+func purgeSome(tx store.Tx, id boxID) (blobs []blob.ID, freed int64, more bool, err error) {
 	var keys [][]byte
-	var ids []messageID
+	var rows []row
 	take := func(k []byte) error {
 		if len(keys) >= chunk {
 			more = true
@@ -97,7 +101,7 @@ func purgeSome(tx store.Tx, id boxID) (blobs []blob.ID, more bool, err error) {
 		if err := take(keyEntry(id, r.uid)); err != nil {
 			return err
 		}
-		ids = append(ids, r.id)
+		rows = append(rows, r)
 		return nil
 	}, func(uid UID) error { return take(keyEntry(id, uid)) })
 	if err == nil && !more {
@@ -105,21 +109,24 @@ func purgeSome(tx store.Tx, id boxID) (blobs []blob.ID, more bool, err error) {
 		err = scanGone(tx, id, 0, func(modseq uint64, _ expunged) error { return log(modseq) }, log)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, 0, false, err
 	}
 	for _, k := range keys {
 		if err := tx.Delete(k); err != nil {
-			return nil, false, err
+			return nil, 0, false, err
 		}
 	}
-	for _, m := range ids {
-		b, err := unref(tx, m)
+	for _, r := range rows {
+		last, b, err := unref(tx, r.id)
 		if err != nil {
-			return nil, false, err
+			return nil, 0, false, err
+		}
+		if last {
+			freed += r.size
 		}
 		blobs = append(blobs, b)
 	}
-	return blobs, more, nil
+	return blobs, freed, more, nil
 }
 
 // forget takes a purged box out of the directory.

@@ -88,6 +88,8 @@ type checking struct {
 	owner   store.Owner
 	entries map[messageID]uint32 // how many entries each message has
 	unsure  bool                 // entries are damaged: who is named is not known
+	used    int64                // bytes of the messages that entries name
+	use     use                  // what INBOX says of it
 	parts   map[messageID]*parts
 	blobs   []namedBlob
 	found   []Problem
@@ -161,6 +163,9 @@ func (c *checking) run() error {
 		}
 	}
 	c.messages()
+	if u := c.use; u.Counted && !c.unsure && u.Used != c.used {
+		c.problem(AboutMailbox, "", "%d bytes of messages, %d counted", c.used, u.Used)
+	}
 	return nil
 }
 
@@ -196,11 +201,16 @@ func (c *checking) box(id boxID, dying bool) error {
 	} else if err != nil {
 		return err
 	}
-	b := boxTx{c: counters{UIDNext: want.UIDNext, ModSeq: want.ModSeq, LogLen: want.LogLen, LogFloor: want.LogFloor, Dead: want.Dead}}
+	if id == inboxID {
+		c.use = want.use
+	}
+	b := boxTx{c: counters{UIDNext: want.UIDNext, ModSeq: want.ModSeq, LogLen: want.LogLen, LogFloor: want.LogFloor, Dead: want.Dead, use: want.use}}
 	whole := true
 	err = scanAllEntries(c.tx, id, func(r row) error {
 		b.count(&r, 1)
-		c.entries[r.id]++
+		if c.entries[r.id]++; c.entries[r.id] == 1 {
+			c.used += r.size
+		}
 		if counted && r.uid >= want.UIDNext {
 			c.folder(id, "UID %d is not below UIDNEXT %d", r.uid, want.UIDNext)
 		}
