@@ -16,11 +16,12 @@ type exportCmd struct {
 // Help says what is written, and gives an example.
 func (exportCmd) Help() string {
 	return `Writes one OpenPGP file for each message, by folder (mail/FOLDER/UID.pgp), the
-documents under the space's data key (documents/ID.sealed), and manifest.json. The
-key that the holder exports in the portal opens the messages in any OpenPGP program
-(RFC 9580); nobody else reads them. A running instance goes on, and writes the
-folder itself. The space's trace gets a line. What is damaged is left out and told,
-and the exit code is 1.
+documents under the space's data key (documents/ID.sealed), manifest.json, and
+manifest.pgp with the folders' names and the messages' flags and dates. The key
+that the holder downloads in the portal («Télécharger ma clé») opens the .pgp files
+in any program of RFC 9580 (OpenPGP.js 6; not GnuPG 2); nobody else reads them. A
+running instance goes on, and writes the folder itself. The space's trace gets a
+line. What is damaged is left out and told, and the exit code is 1.
 
 Example:
   pli export --sealed --config pli.toml --address 279035121518989@patient.example.org --to /mnt/out/anne`

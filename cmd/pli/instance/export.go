@@ -3,17 +3,17 @@ package instance
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"pli/certs/keyring"
 	"pli/consent"
 	"pli/identity"
 	"pli/internal/errs"
@@ -38,7 +38,8 @@ type ExportReport struct {
 	Problems  []Problem `json:"problems"` // what was left out
 }
 
-// manifest is the file manifest.json of an export.
+// manifest is the file manifest.json of an export: what anybody may know who
+// has the export.
 type manifest struct {
 	Address   string             `json:"address"`
 	Exported  time.Time          `json:"exported"`
@@ -48,14 +49,25 @@ type manifest struct {
 }
 
 type manifestMessage struct {
-	File        string         `json:"file"`
-	ID          string         `json:"id"` // the same in every folder
-	Folder      string         `json:"folder"`
-	UIDValidity uint32         `json:"uid_validity"`
-	UID         mailbox.UID    `json:"uid"`
-	Flags       []mailbox.Flag `json:"flags"`
-	Date        time.Time      `json:"date"`
-	Size        int64          `json:"size"` // bytes, opened
+	File        string      `json:"file"`
+	ID          string      `json:"id"`     // the same in every folder
+	Folder      string      `json:"folder"` // as in File, see folderPath
+	UIDValidity uint32      `json:"uid_validity"`
+	UID         mailbox.UID `json:"uid"`
+	Size        int64       `json:"size"` // bytes, opened
+}
+
+// sealedManifest is the file manifest.pgp of an export: what its holder alone
+// may know. It is sealed as messages are.
+type sealedManifest struct {
+	Messages []sealedManifestMessage `json:"messages"`
+}
+
+type sealedManifestMessage struct {
+	File   string         `json:"file"`
+	Folder string         `json:"folder"` // its name
+	Flags  []mailbox.Flag `json:"flags"`
+	Date   time.Time      `json:"date"` // when it came
 }
 
 type manifestDocument struct {
@@ -66,7 +78,7 @@ type manifestDocument struct {
 
 // Export copies an account out, sealed as it lies: messages as OpenPGP files
 // that the holder's exported key opens, documents under the space's data key,
-// and a manifest. A space's trace has a line before the first byte is written.
+// and two manifests, one of which that key opens. A space's trace has a line before the first byte is written.
 // What is damaged is left out and told.
 func (in *Instance) Export(ctx context.Context, a ExportArgs) (ExportReport, error) {
 	x := &exporting{in: in, dir: a.To, report: ExportReport{Problems: []Problem{}}}
@@ -87,11 +99,12 @@ func (in *Instance) Export(ctx context.Context, a ExportArgs) (ExportReport, err
 	if err := in.traceAct(ctx, x.owner, consent.ActSpaceExport); err != nil {
 		return x.report, err
 	}
+	x.sealed.Messages = []sealedManifestMessage{}
 	x.manifest = manifest{Address: address.String(), Exported: in.deps.Now().UTC(), Messages: []manifestMessage{}, Documents: []manifestDocument{}}
 	if err := x.run(ctx); err != nil {
 		return x.report, err
 	}
-	return x.report, x.finish()
+	return x.report, x.finish(ctx)
 }
 
 // accountOf returns the account that an address leads to.
@@ -137,6 +150,7 @@ type exporting struct {
 	owner    store.Owner
 	dir      string
 	manifest manifest
+	sealed   sealedManifest
 	report   ExportReport
 }
 
@@ -161,7 +175,8 @@ func (x *exporting) run(ctx context.Context) error {
 }
 
 func (x *exporting) message(m *mailbox.Sealed) error {
-	file := filepath.Join("mail", folderPath(m.Box), fmt.Sprintf("%d.pgp", m.UID))
+	folder := folderPath(m.Box, m.UIDValidity)
+	file := filepath.Join("mail", folder, fmt.Sprintf("%d.pgp", m.UID))
 	if err := x.write(file, m.WriteTo); err != nil {
 		return err
 	}
@@ -170,8 +185,10 @@ func (x *exporting) message(m *mailbox.Sealed) error {
 	if flags == nil {
 		flags = []mailbox.Flag{}
 	}
-	x.manifest.Messages = append(x.manifest.Messages, manifestMessage{File: filepath.ToSlash(file), ID: m.ID, Folder: m.Box,
-		UIDValidity: m.UIDValidity, UID: m.UID, Flags: flags, Date: m.Date, Size: m.Size})
+	file = filepath.ToSlash(file)
+	x.manifest.Messages = append(x.manifest.Messages, manifestMessage{File: file, ID: m.ID, Folder: folder,
+		UIDValidity: m.UIDValidity, UID: m.UID, Size: m.Size})
+	x.sealed.Messages = append(x.sealed.Messages, sealedManifestMessage{File: file, Folder: m.Box, Flags: flags, Date: m.Date})
 	return nil
 }
 
@@ -204,35 +221,55 @@ func (x *exporting) write(file string, fill func(w io.Writer) (int64, error)) (e
 	return nil
 }
 
-// finish writes the manifest, last of all.
-func (x *exporting) finish() error {
+// finish writes the manifests, last of all.
+func (x *exporting) finish(ctx context.Context) error {
+	switch to, err := x.in.signin.Recipient(ctx, x.owner); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		x.report.Problems = append(x.report.Problems, Problem{Account: string(x.owner), Object: "manifest.pgp",
+			Text: "left out, since the account's public key cannot be read: it would have names of folders, flags and dates"})
+	default:
+		if err := x.write("manifest.pgp", func(w io.Writer) (int64, error) { return 0, seal(w, to, x.sealed) }); err != nil {
+			return err
+		}
+	}
 	x.manifest.Problems = x.report.Problems
-	return x.write("manifest.json", func(w io.Writer) (int64, error) {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return 0, enc.Encode(x.manifest)
-	})
+	return x.write("manifest.json", func(w io.Writer) (int64, error) { return 0, writeJSON(w, x.manifest) })
 }
 
-// maxLevel bounds one level of a folder's name as a file system takes it, in
-// bytes.
-const maxLevel = 200
-
-// folderPath returns where a mail folder's files lie: under its own name, but
-// for levels that are too long, hidden, or could be a message's file. The
-// manifest has the name as it is.
-func folderPath(name string) string {
-	levels := strings.Split(name, "/")
-	for i, l := range levels {
-		for len(l) > maxLevel {
-			_, n := utf8.DecodeLastRuneInString(l)
-			l = l[:len(l)-n]
-		}
-		if l != levels[i] || strings.HasPrefix(l, ".") || strings.HasSuffix(l, ".pgp") {
-			sum := sha256.Sum256([]byte(levels[i]))
-			l = fmt.Sprintf("_%x_%s_", sum[:4], strings.TrimLeft(l, "."))
-		}
-		levels[i] = l
+// seal writes v as JSON in an OpenPGP message to an account's key.
+func seal(w io.Writer, to keyring.Recipient, v any) error {
+	key, err := keyring.NewSession()
+	if err != nil {
+		return err
 	}
-	return filepath.Join(levels...)
+	pkesk, err := to.Wrap(key)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(pkesk); err != nil {
+		return err
+	}
+	sealing := key.Writer(w)
+	return errors.Join(writeJSON(sealing, v), sealing.Close())
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// plainFolders are those that every account begins with: their names tell
+// nothing of it.
+var plainFolders = []string{mailbox.Inbox, "Sent", "Drafts", "Trash", "Archive", "Junk"}
+
+// folderPath returns where a mail folder's files lie. A name that somebody has
+// given is theirs: the folder's number stands for it, and manifest.pgp has it.
+func folderPath(name string, uidValidity uint32) string {
+	if slices.Contains(plainFolders, name) {
+		return name
+	}
+	return fmt.Sprintf("folder-%d", uidValidity)
 }
