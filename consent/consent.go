@@ -34,6 +34,9 @@ const (
 	ActSpaceRepair   Act = "space.repair"   // make records agree after damage
 	ActKeyTake       Act = "key.take"       // take out the private keys that open the mail
 	ActSpaceRestore  Act = "space.restore"  // bring back from a backup what the space has lost
+	ActKeyChange     Act = "key.change"     // another way to open the mail, or one less
+	ActKeyRecover    Act = "key.recover"    // a new password or code for who has lost theirs
+	ActKeyRotate     Act = "key.rotate"     // new keys for what comes from now on
 )
 
 // Mode says how access is asked for (mission C3).

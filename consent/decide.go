@@ -62,6 +62,14 @@ var rules = []rule{
 		holds: func(f Facts) bool { return f.is(identity.Staff) && f.Act == ActSpaceRepair && f.alive() }},
 	{name: "operator-export", permit: true, reason: "the operator copies out, sealed, what a holder takes elsewhere",
 		holds: func(f Facts) bool { return f.is(identity.Staff) && f.Act == ActSpaceExport && f.alive() }},
+	{name: "holder-keys", permit: true, reason: "holders change how their own mail is opened",
+		holds: func(f Facts) bool {
+			return f.self() && (f.Act == ActKeyChange || f.Act == ActKeyRecover) && f.in(space.Active, space.Closed, space.Archived)
+		}},
+	{name: "operator-keys", permit: true, reason: "the operator renews keys, and helps who has lost theirs",
+		holds: func(f Facts) bool {
+			return f.is(identity.Staff) && (f.Act == ActKeyRotate || f.Act == ActKeyRecover) && f.alive()
+		}},
 	{name: "space-not-open", reason: "the space is not open",
 		holds: func(f Facts) bool { return !f.in(space.Open, space.Active) }},
 	{name: "delivery", permit: true, reason: "members of the trusted messaging space write to an open space",

@@ -40,7 +40,8 @@ func TestLaw(t *testing.T) {
 		if !d.Permit {
 			return
 		}
-		life := f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActSpaceRepair || f.Act == consent.ActTraceRead || f.Act == consent.ActKeyTake
+		keys := f.Act == consent.ActKeyChange || f.Act == consent.ActKeyRecover || f.Act == consent.ActKeyRotate
+		life := keys || f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActSpaceRepair || f.Act == consent.ActTraceRead || f.Act == consent.ActKeyTake
 		if f.State != space.Open && f.State != space.Active && !life {
 			bad("permitted in a space that is not open")
 		}
@@ -60,7 +61,11 @@ func TestLaw(t *testing.T) {
 		if f.Act == consent.ActDossierRead && f.Document == nil {
 			bad("a document of which nothing is known")
 		}
-		if f.Actor.Kind == identity.Staff && f.Act != consent.ActSpaceState && f.Act != consent.ActSpaceRestore && f.Act != consent.ActSpaceExport && f.Act != consent.ActSpaceRepair {
+		if f.Act == consent.ActKeyChange && !(f.Actor.Kind == identity.Holder && f.Relation == consent.Self) {
+			bad("somebody else changes who opens the mail")
+		}
+		staff := keys || f.Act == consent.ActSpaceState || f.Act == consent.ActSpaceRestore || f.Act == consent.ActSpaceExport || f.Act == consent.ActSpaceRepair
+		if f.Actor.Kind == identity.Staff && !staff {
 			bad("the operator's staff see nothing") // G1
 		}
 	})

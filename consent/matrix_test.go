@@ -20,7 +20,8 @@ var (
 	relations = []consent.Relation{consent.None, consent.Self, consent.Author}
 	acts      = []consent.Act{consent.ActMailDeliver, consent.ActMailOpen, consent.ActMailDisplay, consent.ActMailSend,
 		consent.ActMailReject, consent.ActExchangeList, consent.ActExchangeClose, consent.ActDossierFile,
-		consent.ActDossierList, consent.ActDossierRead, consent.ActTraceRead, consent.ActSpaceState, consent.ActSpaceRestore, consent.ActSpaceExport, consent.ActKeyTake, consent.ActSpaceRepair}
+		consent.ActDossierList, consent.ActDossierRead, consent.ActTraceRead, consent.ActSpaceState, consent.ActSpaceRestore, consent.ActSpaceExport, consent.ActKeyTake, consent.ActSpaceRepair,
+		consent.ActKeyChange, consent.ActKeyRecover, consent.ActKeyRotate}
 	modes  = []consent.Mode{consent.Normal, consent.Emergency, consent.Regulation}
 	states = []space.State{space.Announced, space.Opposed, space.Open, space.Active, space.Closed, space.Archived, space.Deleted}
 	papers = []string{"none", "ordinary", "masked", "not the patient", "no representatives", "masked + not the patient"}
