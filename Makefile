@@ -2,6 +2,7 @@
 GO      ?= go
 PACKAGES = swaks libnet-ssleay-perl isync curl openssl chromium postgresql
 FUZZTIME ?= 30s
+OPENPGPJS = internal/testenv/openpgpjs
 SUDO     = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo build test tools lint bench fuzz
@@ -20,8 +21,9 @@ test: tools lint ## everything: stories with real clients, on both pairs of engi
 # Rooms whose tests run a second time under the race detector.
 RACE = ./store/... ./backup/... ./cmd/pli/instance/... ./mailbox/... ./mss/... ./signin/... ./consent/... ./dossier/... ./notify/... ./web/... ./certs/keyring/... ./internal/testenv/...
 
-tools: ## the programs that tests drive: Debian packages by name, and an S3 server
+tools: ## the programs that tests drive: Debian packages by name, an S3 server, and OpenPGP.js
 	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing:$$missing"; \
 	  $(SUDO) mkdir -p /etc/postgresql-common/createcluster.d; \
@@ -30,6 +32,8 @@ tools: ## the programs that tests drive: Debian packages by name, and an S3 serv
 	fi
 	@[ -x bin/versitygw ] || { echo "building the S3 server of the tests"; \
 	  $(GO) build -C internal/engines/gateway -o $(CURDIR)/bin/versitygw github.com/versity/versitygw/cmd/versitygw; }
+	@[ $(OPENPGPJS)/node_modules/.package-lock.json -nt $(OPENPGPJS)/package-lock.json ] || { echo "installing OpenPGP.js"; \
+	  npm ci --silent --prefix $(OPENPGPJS); }
 
 lint:
 	@out="$$(gofmt -l .)"; if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
