@@ -24,6 +24,8 @@ const (
 func ringKey() []byte      { return []byte("signin/ring") }
 func profileKey() []byte   { return []byte("signin/profile") }
 func recipientKey() []byte { return []byte("signin/recipient") }
+func usedKey() []byte      { return []byte("signin/used") }
+func servesKey() []byte    { return []byte("signin/serves") }
 
 // profile is the stored form of a Profile. A number, once given, keeps its
 // meaning.
@@ -42,6 +44,7 @@ type account struct {
 	profile profile
 	ring    *keyring.Ring
 	stored  []byte // the ring's record as read
+	used    used
 }
 
 // load reads an account, or returns an error of kind NotFound.
@@ -115,7 +118,11 @@ func read(tx store.Tx) (*account, error) {
 	if err != nil {
 		return nil, noAccount(err)
 	}
-	return &account{owner: tx.Owner(), profile: p, stored: slices.Clone(stored)}, nil
+	u, err := store.Load[used](tx, usedKey())
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err
+	}
+	return &account{owner: tx.Owner(), profile: p, stored: slices.Clone(stored), used: u}, nil
 }
 
 // noAccount gives the absence of a record its kind.
@@ -154,6 +161,13 @@ var errBusy = errs.New(errs.Unavailable, "this account is being changed elsewher
 // its keys meanwhile; else it begins again. fn runs outside the transaction:
 // deriving a key takes long. An error of fn ends it.
 func (s *Service) change(ctx context.Context, owner store.Owner, fn func(a *account) error) error {
+	return s.changeIn(ctx, owner, func(_ *account, write func(tx store.Tx) error) error {
+		return s.cfg.DB.Update(ctx, owner, write)
+	}, fn)
+}
+
+// changeIn is change, whose transaction is update's.
+func (s *Service) changeIn(ctx context.Context, owner store.Owner, update func(a *account, write func(tx store.Tx) error) error, fn func(a *account) error) error {
 	lock := &s.changing[sha256.Sum256([]byte(owner))[0]%changeLocks]
 	lock.Lock()
 	defer lock.Unlock()
@@ -165,7 +179,7 @@ func (s *Service) change(ctx context.Context, owner store.Owner, fn func(a *acco
 		if err := fn(a); err != nil {
 			return err
 		}
-		err = s.cfg.DB.Update(ctx, owner, func(tx store.Tx) error {
+		err = update(a, func(tx store.Tx) error {
 			now, err := tx.Get(ringKey())
 			if err != nil {
 				return noAccount(err)
@@ -173,6 +187,7 @@ func (s *Service) change(ctx context.Context, owner store.Owner, fn func(a *acco
 			if !bytes.Equal(now, a.stored) {
 				return errBusy
 			}
+			tx.AfterCommit(func() { s.open.refresh(owner, a.ring) })
 			return a.save(tx)
 		})
 		if err == nil || !errors.Is(err, errBusy) {

@@ -45,6 +45,8 @@ type waiting struct {
 	tries   int
 	until   time.Time
 	limits  []limit // under which a wrong code counts
+
+	recovery bool // of Recover: a new password comes with the code
 }
 
 // Begin checks a login and its password, and sends a one-time code to the
@@ -55,6 +57,12 @@ type waiting struct {
 // many sign in just now, or the code could not be sent. Conflict, after the
 // right password alone: there is nowhere to send the code to.
 func (s *Service) Begin(ctx context.Context, login, password string) (Challenge, error) {
+	return s.enter(ctx, login, false, func(a *account) (*keyring.Bundle, error) { return s.openPassword(ctx, a, password) })
+}
+
+// enter passes the first door: open opens the keys of the account that a login
+// leads to.
+func (s *Service) enter(ctx context.Context, login string, recovery bool, open func(a *account) (*keyring.Bundle, error)) (Challenge, error) {
 	s.sweepAtTimes()
 	name, badLogin := normalLogin(login)
 	if badLogin != nil {
@@ -70,7 +78,7 @@ func (s *Service) Begin(ctx context.Context, login, password string) (Challenge,
 		turn.giveBack()
 		return Challenge{}, err
 	}
-	keys, err := s.openPassword(ctx, a, password)
+	keys, err := open(a)
 	if err != nil {
 		if !errs.Is(err, errs.Unauthenticated) {
 			turn.giveBack()
@@ -78,11 +86,11 @@ func (s *Service) Begin(ctx context.Context, login, password string) (Challenge,
 		return Challenge{}, err
 	}
 	turn.giveBack()
-	return s.challenge(ctx, a, keys, limits)
+	return s.challenge(ctx, a, keys, limits, recovery)
 }
 
 // challenge keeps opened keys until the code comes, and sends the code.
-func (s *Service) challenge(ctx context.Context, a *account, keys *keyring.Bundle, limits []limit) (Challenge, error) {
+func (s *Service) challenge(ctx context.Context, a *account, keys *keyring.Bundle, limits []limit, recovery bool) (Challenge, error) {
 	if a.profile.Contact == "" {
 		keys.Wipe()
 		return Challenge{}, errNoContact
@@ -96,12 +104,17 @@ func (s *Service) challenge(ctx context.Context, a *account, keys *keyring.Bundl
 		return Challenge{}, err
 	}
 	id, code := newToken(), newCode()
-	w := &waiting{owner: a.owner, profile: a.profile, keys: keys, code: s.codeHash(id, code), until: now.Add(s.cfg.CodeLife), limits: limits}
+	w := &waiting{owner: a.owner, profile: a.profile, keys: keys, code: s.codeHash(id, code), until: now.Add(s.cfg.CodeLife), limits: limits, recovery: recovery}
+	s.open.add(a.owner, keys)
 	if !s.doors.addChallenge(hashToken(id), w, s.cfg.MaxCodes, s.cfg.MaxWaiting) {
 		keys.Wipe()
 		return Challenge{}, errCrowd
 	}
-	if err := s.cfg.Sender.Send(ctx, s.codeNotice(a.profile.Contact, code)); err != nil {
+	notice := s.codeNotice(a.profile.Contact, code)
+	if recovery {
+		notice = s.recoveryNotice(a.profile.Contact, code)
+	}
+	if err := s.cfg.Sender.Send(ctx, notice); err != nil {
 		s.doors.dropChallenge(hashToken(id))
 		return Challenge{}, errs.Wrap(err, errs.Unavailable, "the code could not be sent: try again in a moment")
 	}
@@ -125,10 +138,21 @@ func (s *Service) codeNotice(to, code string) notify.Notice {
 // Errors: ErrCode, ErrOver (both of kind Unauthenticated); Unavailable where
 // there is no room for a session.
 func (s *Service) Finish(ctx context.Context, challengeID, code string) (*Session, error) {
+	w, err := s.answer(ctx, challengeID, code, false)
+	if err != nil {
+		return nil, err
+	}
+	s.complete(ctx, w.owner, w.keys)
+	s.cfg.Log.Info("signed in", "account", w.owner)
+	return s.begin(w, s.cfg.Now(), remoteOf(ctx))
+}
+
+// answer passes the second door.
+func (s *Service) answer(ctx context.Context, challengeID, code string, recovery bool) (*waiting, error) {
 	s.sweepAtTimes()
 	now := s.cfg.Now()
 	sum := s.codeHash(challengeID, strings.TrimSpace(code))
-	w, err := s.doors.answer(hashToken(challengeID), sum, now, s.cfg.CodeTries)
+	w, err := s.doors.answer(hashToken(challengeID), sum, now, s.cfg.CodeTries, recovery)
 	if err != nil {
 		if w != nil { // a wrong code counts as a wrong password
 			s.throttle.take(now, w.limits...)
@@ -137,8 +161,7 @@ func (s *Service) Finish(ctx context.Context, challengeID, code string) (*Sessio
 	}
 	s.throttle.welcome(now, w.profile.Login, remoteOf(ctx))
 	s.throttle.clear(keyOf("code", string(w.owner), ""))
-	s.cfg.Log.Info("signed in", "account", w.owner)
-	return s.begin(w, now, remoteOf(ctx))
+	return w, nil
 }
 
 // codeHash returns what is kept of a code: a hash that only this process and

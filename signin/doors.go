@@ -60,6 +60,17 @@ func (d *doors) dropChallenge(key [32]byte) {
 	d.forgetChallenge(key, true)
 }
 
+// login returns the login of a recovery that waits for its code.
+func (d *doors) login(key [32]byte) (string, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.challenges[key]
+	if w == nil || !w.recovery {
+		return "", false
+	}
+	return w.profile.Login, true
+}
+
 // forgetChallenge takes a challenge away; the caller holds the lock.
 func (d *doors) forgetChallenge(key [32]byte, wipe bool) {
 	w := d.challenges[key]
@@ -84,12 +95,13 @@ func drop(m map[store.Owner][][32]byte, owner store.Owner, key [32]byte) {
 }
 
 // answer tries a code. A right one takes the challenge; the last wrong one too.
-// A wrong one returns the challenge along with the error.
-func (d *doors) answer(key, code [32]byte, now time.Time, tries int) (*waiting, error) {
+// A wrong one returns the challenge along with the error. One of the other sort
+// is none.
+func (d *doors) answer(key, code [32]byte, now time.Time, tries int, recovery bool) (*waiting, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := d.challenges[key]
-	if w == nil {
+	if w == nil || w.recovery != recovery {
 		return nil, ErrOver
 	}
 	if !now.Before(w.until) {

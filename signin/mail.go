@@ -88,6 +88,11 @@ func (s *Service) openMail(ctx context.Context, now time.Time, address, password
 	if err != nil {
 		return nil, err
 	}
+	s.open.add(a.owner, keys)
+	s.noteUse(ctx, a, slot, now)
+	if s.lacksOperators(a.ring) {
+		s.complete(ctx, a.owner, keys)
+	}
 	p := a.profile
 	return &Opened{Actor: p.Actor, Account: a.owner, Address: p.Address, Keys: keys, Slot: slot}, nil
 }
@@ -188,14 +193,25 @@ func (s *Service) AddMailPassword(ctx context.Context, owner store.Owner, keys *
 	return secret, nil
 }
 
-// MailPasswords lists an account's mail passwords, oldest first, without their
-// secrets, which nobody has.
-func (s *Service) MailPasswords(ctx context.Context, owner store.Owner) ([]keyring.SlotInfo, error) {
+// MailPassword is one client's password, without its secret, which nobody has.
+type MailPassword struct {
+	keyring.SlotInfo
+	Used time.Time // the day it was last signed in with, UTC; zero if never
+}
+
+// MailPasswords lists an account's mail passwords, oldest first.
+func (s *Service) MailPasswords(ctx context.Context, owner store.Owner) ([]MailPassword, error) {
 	a, err := s.load(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(a.ring.Slots(), func(i keyring.SlotInfo) bool { return i.Kind != keyring.MailPassword }), nil
+	var list []MailPassword
+	for _, slot := range a.ring.Slots() {
+		if slot.Kind == keyring.MailPassword {
+			list = append(list, MailPassword{slot, a.used.day(slot.ID)})
+		}
+	}
+	return list, nil
 }
 
 // RemoveMailPassword makes a mail password useless from now on, and ends the

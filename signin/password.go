@@ -206,12 +206,19 @@ func (s *Service) ChangePassword(ctx context.Context, token, present, password s
 		return err
 	}
 	defer keys.Wipe()
+	with := keys
+	if session.Keys.Slot() == keys.Slot() {
+		with = session.Keys // the session goes on by the new password
+	}
 	err = s.change(ctx, session.Account, func(a *account) error {
 		if err := s.checkPassword(a.profile.Login, password); err != nil {
 			return err
 		}
+		if err := keys.Refresh(a.ring); err != nil {
+			return err
+		}
 		return s.pool.do(ctx, func() error {
-			return a.ring.ChangePassword(s.cfg.Argon, keys, keys.Slot(), password)
+			return a.ring.ChangePassword(s.cfg.Argon, with, keys.Slot(), password)
 		})
 	})
 	if err != nil {

@@ -80,7 +80,9 @@ func (s *Service) newRing(p Profile) (*keyring.Ring, error) {
 		return nil, err
 	}
 	defer keys.Wipe()
-	_, err = ring.AddServer(keys, s.cfg.Server)
+	if _, err = ring.AddServer(keys, s.cfg.Server); err == nil && s.cfg.Operators != nil {
+		_, err = ring.AddOperators(keys, *s.cfg.Operators, s.cfg.Now())
+	}
 	return ring, err
 }
 

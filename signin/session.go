@@ -137,6 +137,7 @@ func (s *Service) endOthers(owner store.Owner, token string) {
 func (s *Service) Sweep() {
 	now := s.cfg.Now()
 	s.doors.sweep(now, s.over(now))
+	s.open.sweep()
 }
 
 // sweepAtTimes sweeps if the last time is a minute ago.

@@ -46,6 +46,14 @@ type Config struct {
 	MaxQueue    int            // derivations that wait; default 64
 
 	Throttle ThrottleConfig
+
+	// Operators are the two keys that open every account together, on the day
+	// its holder has lost all; nil: nobody can.
+	Operators *[2]keyring.OperatorPublic
+	// Witness runs fn, which writes a change of an account's keys, in a
+	// transaction of the account's, together with what the change leaves for
+	// the holder: a trace line, a notice. Default: a bare transaction.
+	Witness func(ctx context.Context, c KeyChange, fn func(tx store.Tx) error) error
 }
 
 func (c Config) withDefaults() Config {
@@ -66,6 +74,11 @@ func (c Config) withDefaults() Config {
 	or(&c.MinPassword, 12)
 	or(&c.Derivations, min(runtime.GOMAXPROCS(0), 4))
 	or(&c.MaxQueue, 64)
+	if c.Witness == nil {
+		c.Witness = func(ctx context.Context, k KeyChange, fn func(tx store.Tx) error) error {
+			return c.DB.Update(ctx, k.Account, fn)
+		}
+	}
 	c.Throttle = c.Throttle.withDefaults()
 	return c
 }
@@ -87,6 +100,7 @@ type Service struct {
 	wrong    *wrongSecrets
 	doors    *doors
 	watches  *watches
+	open     *openKeys
 	changing [changeLocks]sync.Mutex // of an account, by its owner
 }
 
@@ -104,6 +118,7 @@ func New(cfg Config) (*Service, error) {
 	s.wrong = newWrongSecrets(s.cfg.Throttle.MaxEntries)
 	s.doors = newDoors()
 	s.watches = newWatches()
+	s.open = newOpenKeys()
 	return s, s.addDecoy(context.Background())
 }
 
