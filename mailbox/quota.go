@@ -30,13 +30,15 @@ const (
 )
 
 // Near reports whether the account is nearly full.
-func (q Quota) Near() bool { return above100(q.Used, q.Limit, nearly) }
+func (q Quota) Near() bool { return beyond(q.Used, q.Limit, nearly) }
 
 // Full reports whether not one byte more may come.
 func (q Quota) Full() bool { return q.Limit > 0 && q.Used >= q.Limit }
 
-// above100 reports whether used is more than so many percent of limit.
-func above100(used, limit, percent int64) bool { return limit > 0 && used > limit/100*percent }
+// beyond reports whether used is more than so many percent of limit.
+func beyond(used, limit, percent int64) bool {
+	return limit > 0 && used > limit/100*percent+limit%100*percent/100
+}
 
 // use is what the counters of INBOX, and of no other box, say of the whole
 // account: a delivery reads and writes them anyway.
@@ -122,7 +124,7 @@ func (s *Service) charge(tx store.Tx, u *use, n int64, bounded bool) (err error)
 	case q.Near() && u.Told < toldNear:
 		u.Told = toldNear
 		err = s.notice(tx, consent.KindNearlyFull)
-	case !above100(q.Used, q.Limit, again):
+	case !beyond(q.Used, q.Limit, again):
 		u.Told = 0
 	}
 	if near := q.Near(); near || n < 0 {

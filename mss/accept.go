@@ -121,8 +121,8 @@ func (t *Transaction) within(domain string) bool {
 
 // Rcpt adds a recipient, an address without angle brackets; the same again is
 // no error. Refusals: BadAddress, UnknownRecipient, TooManyUnknown,
-// SecondHolder, TooManyRecipients, NoExchange, NotMember. The transaction goes
-// on after a refusal.
+// SecondHolder, TooManyRecipients, NoExchange, NotMember, MailboxFull. The
+// transaction goes on after a refusal.
 func (t *Transaction) Rcpt(ctx context.Context, to string, params RcptParams) error {
 	return t.s.stats.count(t.rcpt(ctx, to, params))
 }
@@ -150,12 +150,13 @@ func (t *Transaction) rcpt(ctx context.Context, to string, params RcptParams) er
 	default:
 		err = refuse(NotMember)
 	}
-	if err != nil {
+	if err != nil || slices.ContainsFunc(t.rcpts, func(old recipient) bool { return old.owner == r.owner }) {
 		return err
 	}
-	if !slices.ContainsFunc(t.rcpts, func(old recipient) bool { return old.owner == r.owner }) {
-		t.rcpts = append(t.rcpts, r)
+	if err := t.room(ctx, &r); err != nil {
+		return err
 	}
+	t.rcpts = append(t.rcpts, r)
 	return nil
 }
 

@@ -36,8 +36,9 @@ type letter struct {
 //
 // r may hold more when Data returns a Refusal: the caller reads it to its end.
 // Refusals: TooLarge, BareNewline, BadHeader, HeaderFrom, HoldersInHeaders,
-// Loop, NoExchange, UnknownRecipient (a space that closed meanwhile). Any
-// other error is a failure of ours, or of r (IsReadError).
+// Loop, NoExchange, UnknownRecipient (a space that closed meanwhile),
+// MailboxFull, OneMailboxFull. Any other error is a failure of ours, or of r
+// (IsReadError).
 func (t *Transaction) Data(ctx context.Context, r io.Reader) (id string, err error) {
 	id = newID()
 	if err := t.s.stats.count(t.data(ctx, r, id)); err != nil {
@@ -179,7 +180,7 @@ func (t *Transaction) toHolder(ctx context.Context, l *letter, i int) error {
 	if !permitted && (errs.Is(err, errs.Denied) || errs.Is(err, errs.NotFound)) {
 		return refuse(UnknownRecipient) // closed since RCPT
 	}
-	return t.s.countDelivery(repeated, err)
+	return t.s.countDelivery(repeated, t.full(r, err))
 }
 
 // detail is what the trace says of a delivery beside who and when.
@@ -208,7 +209,7 @@ func (t *Transaction) toMember(ctx context.Context, l *letter, i int) error {
 		_, err = t.s.cfg.Mail.Deliver(tx, sealed, mailbox.Inbox, nil, l.at)
 		return err
 	})
-	return t.s.countDelivery(repeated, err)
+	return t.s.countDelivery(repeated, t.full(r, err))
 }
 
 func (s *Service) countDelivery(repeated bool, err error) error {

@@ -24,6 +24,8 @@ const (
 	HoldersInHeaders                    // the header names several holders
 	TooManyRecipients                   // the rest apart
 	TooLarge                            // the message
+	MailboxFull                         // the recipient's
+	OneMailboxFull                      // of several recipients: told at RCPT next time
 	NoExchange                          // the holder may not write to this mailbox
 	NotMember                           // a domain that this server does not deliver to
 	HeaderFrom                          // From does not agree with who sends
@@ -56,6 +58,8 @@ var laws = [...]law{
 	HoldersInHeaders:  {"holders-in-headers", errs.Denied, "the header names another holder: write to each in a message of their own, so that none learns of another"},
 	TooManyRecipients: {"too-many-recipients", errs.Unavailable, "too many recipients: send to this one in a transaction of its own"},
 	TooLarge:          {"too-large", errs.TooLarge, "the message is too large"},
+	MailboxFull:       {"mailbox-full", errs.TooLarge, "the mailbox is full: it takes no message of this size"},
+	OneMailboxFull:    {"one-mailbox-full", errs.Unavailable, "the mailbox of one recipient is full: try again, and you are told whose"},
 	NoExchange: {"no-exchange", errs.Denied, "Vous ne pouvez pas envoyer de message ici : c'est au professionnel de vous contacter d'abord. / " +
 		"You cannot write to this address: the professional has to write to you first."},
 	NotMember:    {"not-member", errs.Denied, "this server does not deliver mail to that domain"},

@@ -29,6 +29,8 @@ var codes = map[mss.Reason]code{
 	mss.HoldersInHeaders:  {550, smtp.EnhancedCode{5, 7, 1}},
 	mss.TooManyRecipients: {452, smtp.EnhancedCode{4, 5, 3}},
 	mss.TooLarge:          {552, smtp.EnhancedCode{5, 3, 4}},
+	mss.MailboxFull:       {552, smtp.EnhancedCode{5, 2, 2}},
+	mss.OneMailboxFull:    {452, smtp.EnhancedCode{4, 2, 2}},
 	mss.NoExchange:        {550, smtp.EnhancedCode{5, 7, 1}},
 	mss.NotMember:         {550, smtp.EnhancedCode{5, 7, 1}},
 	mss.HeaderFrom:        {550, smtp.EnhancedCode{5, 7, 1}},
