@@ -7,6 +7,7 @@ import (
 
 	"pli/certs/keyring"
 	"pli/internal/errs"
+	"pli/mailbox"
 	"pli/signin"
 	"pli/web/words"
 )
@@ -16,6 +17,7 @@ type accountPage struct {
 	Address    string
 	Profession string
 	Since      string // since when the space is there, "" for a member
+	Quota      mailbox.Quota
 	Secret     string // a new mail password, shown once
 	Label      string
 	Host       string
@@ -54,6 +56,10 @@ func (v *visit) accountPage() (accountPage, error) {
 			return p, err
 		}
 		p.Since = v.say("account.space.since", words.Day(v.lang, home.Created.In(v.Zone)))
+	}
+	var err error
+	if p.Quota, err = v.Mail.Quota(v.r.Context(), v.session.Account); err != nil {
+		return p, err
 	}
 	slots, err := v.Signin.MailPasswords(v.r.Context(), v.session.Account)
 	if err != nil {

@@ -31,6 +31,7 @@ type boxPage struct {
 	Older       string
 	CanWrite    bool
 	Empty       bool // the box itself has no message
+	Quota       mailbox.Quota
 }
 
 // row is one message in the list.
@@ -72,6 +73,9 @@ func (v *visit) box() error {
 	}
 	p := boxPage{Slug: slug, Name: v.boxName(view.Box()), Outgoing: slug == "sent" || slug == "drafts"}
 	p.Empty = view.Len() == 0
+	if p.Quota, err = d.Quota(v.r.Context()); err != nil {
+		return err
+	}
 	uids, err := v.found(view, &p)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"pli/internal/errs"
+	"pli/mailbox"
 	"pli/mss"
 )
 
@@ -41,6 +42,8 @@ var refusalWords = map[mss.Reason]string{
 	mss.SecondHolder:     "err.send.oneholder",
 	mss.HoldersInHeaders: "err.send.oneholder",
 	mss.TooLarge:         "err.send.toolarge",
+	mss.MailboxFull:      "err.send.full",
+	mss.OneMailboxFull:   "err.send.full",
 }
 
 // failure is an error with the sentence that tells people of it.
@@ -79,6 +82,9 @@ func wordsOf(err error) string {
 		if key, ok := refusalWords[refusal.Reason]; ok {
 			return key
 		}
+	}
+	if errors.Is(err, mailbox.ErrOverQuota) {
+		return "err.full"
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

@@ -88,14 +88,17 @@ func Month(l Lang, t time.Time) string {
 }
 
 // Size returns a number of bytes as people read it: "512 octets", "48 Ko",
-// "1,2 Mo"; "1.2 MB". Units are decimal, as in the limits that people are told.
+// "1,2 Mo", "5 Go"; "1.2 MB". Units are decimal, as in the limits that people are told.
 func Size(l Lang, n int64) string {
-	unit := map[Lang][3]string{French: {"octets", "Ko", "Mo"}, English: {"bytes", "kB", "MB"}}[l]
+	unit := map[Lang][4]string{French: {"octets", "Ko", "Mo", "Go"}, English: {"bytes", "kB", "MB", "GB"}}[l]
 	switch {
 	case n < 1000:
 		return fmt.Sprintf("%d\u00a0%s", n, unit[0])
 	case n < 1000*1000:
 		return fmt.Sprintf("%d\u00a0%s", (n+500)/1000, unit[1])
+	}
+	if n >= 999_450_000 { // what would read as 1000 of the smaller unit
+		n, unit[2] = n/1000, unit[3]
 	}
 	tenths := (n + 50*1000) / (100 * 1000)
 	if tenths%10 == 0 || tenths >= 100 {

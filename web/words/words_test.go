@@ -124,7 +124,7 @@ func TestSizesReadAsPeopleSayThem(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{
 		0: "0 octets", 999: "999 octets", 1000: "1 Ko", 48_499: "48 Ko", 1_000_000: "1 Mo", 1_240_000: "1,2 Mo",
-		18_000_000: "18 Mo", 9_960_000: "10 Mo",
+		18_000_000: "18 Mo", 9_960_000: "10 Mo", 999_449_999: "999 Mo", 999_450_000: "1 Go", 5_000_000_000: "5 Go", 1_240_000_000: "1,2 Go",
 	} {
 		if got := strings.ReplaceAll(words.Size(words.French, n), "\u00a0", " "); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
