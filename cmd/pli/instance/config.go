@@ -36,6 +36,8 @@ type Config struct {
 
 	RepliesOnly    bool
 	MessageBytes   int64
+	HolderQuota    int64
+	MemberQuota    int64
 	Recipients     int
 	UnknownShare   float64
 	UnknownLeast   int
@@ -99,6 +101,8 @@ func (c *Config) settings() []setting {
 		{"notices.folder", &c.Notices, "folder that takes what goes outside (codes, notices) as .eml files", nonEmpty(&c.Notices)},
 		{"exchange.replies_only", &c.RepliesOnly, "holders may only answer a message, not write anew to a professional who wrote to them", nil},
 		{"limits.message_bytes", &c.MessageBytes, "largest message, in bytes", atLeast(&c.MessageBytes, 1000)},
+		{"limits.holder_bytes", &c.HolderQuota, "what a holder's mail may hold, in bytes, unless «pli quota» says otherwise; 0 is no limit", atLeast(&c.HolderQuota, 0)},
+		{"limits.member_bytes", &c.MemberQuota, "what a member's mail may hold, in bytes, unless «pli quota» says otherwise; 0 is no limit", atLeast(&c.MemberQuota, 0)},
 		{"limits.recipients", &c.Recipients, "recipients of one message", atLeast(&c.Recipients, 1)},
 		{"limits.unknown_share", &c.UnknownShare, "share of unknown holders in a peer's recipients that pauses it", share(&c.UnknownShare)},
 		{"limits.unknown_least", &c.UnknownLeast, "recipients of a peer before that share counts", atLeast(&c.UnknownLeast, 1)},
@@ -131,7 +135,7 @@ func DefaultConfig() *Config {
 		LocalDomains: []string{"medecin.pli.test", "labo.pli.test"},
 		Certificate:  "server.pem", Key: "server.key", Trust: []string{"ca.pem"},
 		StoreEngine: engineBolt, StoreShards: 1, BlobEngine: engineDir, InlineBytes: 256 << 10, HeapPercent: 400, Notices: "outbox",
-		MessageBytes: 25_000_000, Recipients: 100,
+		MessageBytes: 25_000_000, HolderQuota: 5_000_000_000, MemberQuota: 5_000_000_000, Recipients: 100,
 		UnknownShare: 0.3, UnknownLeast: 20, UnknownMost: 1000, UnknownWindow: time.Hour, UnknownPause: 15 * time.Minute,
 		RepeatDays: 7, RepeatNoID: 10 * time.Minute, ConnsPerSource: 2000,
 		SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour, CodeLife: 10 * time.Minute, CodeTries: 5,

@@ -103,7 +103,7 @@ func (in *Instance) openRooms(ctx context.Context, master *sealed.Master) (err e
 		return err
 	}
 	in.mail = mailbox.New(mailbox.Config{DB: in.db, Blobs: in.blobs, Gate: in.gate, Hub: in.hub, Now: now, Log: log,
-		MaxMessage: cfg.MessageBytes + headroom, InlineMax: cfg.InlineBytes})
+		MaxMessage: cfg.MessageBytes + headroom, InlineMax: cfg.InlineBytes, HolderQuota: cfg.HolderQuota, MemberQuota: cfg.MemberQuota})
 	if in.dossier, err = dossier.New(dossier.Config{DB: in.db, Blobs: in.blobs, Gate: in.gate, Keys: in.keys,
 		Now: now, Log: log, MaxSize: cfg.MessageBytes}); err != nil {
 		return err
