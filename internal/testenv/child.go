@@ -23,6 +23,12 @@ type Child struct {
 // StartChild runs `pli demo --ports auto` in dir and waits until it is ready.
 func StartChild(t testing.TB, dir string, args ...string) *Child {
 	t.Helper()
+	return StartChildWith(t, dir, func(*exec.Cmd) {}, args...)
+}
+
+// StartChildWith is StartChild of a command that prepare has changed.
+func StartChildWith(t testing.TB, dir string, prepare func(*exec.Cmd), args ...string) *Child {
+	t.Helper()
 	args = append([]string{"demo", "--dir", dir, "--ports", "auto"}, append(args, newStores(t, dir)...)...)
 	cmd := exec.Command(Pli(t), args...)
 	out, err := cmd.StdoutPipe()
@@ -30,6 +36,7 @@ func StartChild(t testing.TB, dir string, args ...string) *Child {
 		t.Fatal(err)
 	}
 	cmd.Stderr = os.Stderr
+	prepare(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +86,16 @@ func (c *Child) Stop() error {
 		return err
 	}
 	return c.cmd.Wait()
+}
+
+// Signal sends the process a signal that ends it, and returns how it ended.
+func (c *Child) Signal(s os.Signal) *os.ProcessState {
+	c.T.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.T.Fatal(err)
+	}
+	c.cmd.Wait()
+	return c.cmd.ProcessState
 }
 
 // PID returns the process's id.

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pli/certs"
 	"pli/store"
 	"pli/store/sealed"
@@ -67,9 +69,14 @@ func initAuthority(dir string, cfg *Config, now time.Time) error {
 	return nil
 }
 
-// forbidCoreDumps keeps opened keys and mail out of files that a crash leaves.
+// forbidCoreDumps keeps opened keys and mail out of what a crash leaves: of a
+// file by the limit, and, since a limit does not keep the kernel from handing a
+// dump to a program (core(5), core_pattern with a pipe), of any dump at all.
 func forbidCoreDumps() error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		return fmt.Errorf("core dumps cannot be turned off: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("core dumps cannot be turned off: %w", err)
 	}
 	return nil
