@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"pli/certs/keyring"
 	"pli/identity"
@@ -94,9 +95,9 @@ type KeyState struct {
 	Recipient   keyring.Recipient // of the newest
 	Operators   bool              // the configured operators' keys open it together
 	Code        bool              // it has a recovery code
+	CodeCreated time.Time         // when that was made
 	Server      bool              // the server itself can open it
 	Activated   bool
-	CodeCreated int64 // Unix seconds, 0 without a code
 }
 
 // Keys returns how an account's keys stand.
@@ -111,7 +112,7 @@ func (s *Service) Keys(ctx context.Context, owner store.Owner) (KeyState, error)
 	for _, slot := range a.ring.Slots() {
 		switch slot.Kind {
 		case keyring.Recovery:
-			k.Code, k.CodeCreated = true, slot.Created.Unix()
+			k.Code, k.CodeCreated = true, slot.Created
 		case keyring.Server:
 			k.Server = true
 		}

@@ -28,12 +28,14 @@ type accountPage struct {
 	Error      string
 	ErrorAt    string // the section that the error belongs to
 	MinLength  int
+	Code       time.Time // when the recovery code was made, zero if there is none
 }
 
 // clientView is a mail password, without its secret, which nobody has.
 type clientView struct {
 	ID, Label string
 	Created   time.Time
+	Used      time.Time // the day of its last use, zero if never
 }
 
 // sessionView is a place where the person is signed in.
@@ -66,7 +68,14 @@ func (v *visit) accountPage() (accountPage, error) {
 		return p, err
 	}
 	for _, slot := range slots {
-		p.Clients = append(p.Clients, clientView{slot.ID, slot.Label, slot.Created.In(v.Zone)})
+		p.Clients = append(p.Clients, clientView{slot.ID, slot.Label, slot.Created.In(v.Zone), slot.Used})
+	}
+	keys, err := v.Signin.Keys(v.r.Context(), v.session.Account)
+	if err != nil {
+		return p, err
+	}
+	if keys.Code {
+		p.Code = keys.CodeCreated.In(v.Zone)
 	}
 	for _, d := range v.Signin.Sessions(v.session.Account) {
 		remote := ""

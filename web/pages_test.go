@@ -56,6 +56,7 @@ func allPages(h *house, fn func(name string, b *browser)) {
 	b.get("/account")
 	b.submit("/account/mail-password", fields{"label": {"x"}})
 	fn("secret", b)
+	recoveryPages(camille, b, fn)
 }
 
 // G3: all pages, in both languages, are whole and made for everybody.

@@ -13,6 +13,10 @@ func (s *Server) routes() *http.ServeMux {
 		{"POST /sign-in", anyone, (*visit).signIn},
 		{"GET /sign-in/code", anyone, (*visit).codeForm},
 		{"POST /sign-in/code", anyone, (*visit).code},
+		{"GET /recover", anyone, (*visit).recoverForm},
+		{"POST /recover", anyone, (*visit).recover},
+		{"GET /recover/code", anyone, (*visit).recoverCodeForm},
+		{"POST /recover/code", anyone, (*visit).recoverCode},
 		{"POST /sign-out", signedIn, (*visit).signOut},
 
 		{"GET /mail", signedIn, (*visit).mailHome},
@@ -43,6 +47,7 @@ func (s *Server) routes() *http.ServeMux {
 		{"POST /account/mail-password/remove", signedIn, (*visit).removeMailPassword},
 		{"POST /account/session/end", signedIn, (*visit).endSession},
 		{"POST /account/password", signedIn, (*visit).newPassword},
+		{"POST /account/recovery", signedIn, (*visit).newRecoveryCode},
 		{"GET /account/key", signedIn, (*visit).keyForm},
 		{"POST /account/key", signedIn, (*visit).keyFile},
 

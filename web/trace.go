@@ -130,6 +130,7 @@ var actIcons = map[consent.Act]string{
 	consent.ActMailDeliver: "inbox", consent.ActMailSend: "sent", consent.ActMailOpen: "inbox", consent.ActMailDisplay: "eye",
 	consent.ActMailReject: "refused", consent.ActDossierFile: "filed", consent.ActDossierList: "report",
 	consent.ActDossierRead: "eye", consent.ActTraceRead: "trace", consent.ActExchangeClose: "refused", consent.ActKeyTake: "key",
+	consent.ActKeyChange: "key", consent.ActKeyRecover: "key", consent.ActKeyRotate: "key",
 }
 
 // traceLine puts one line of the trace into words.
