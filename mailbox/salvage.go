@@ -3,6 +3,7 @@ package mailbox
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"pli/certs/keyring"
 	"pli/store"
@@ -108,6 +109,18 @@ func (s *Service) Replant(ctx context.Context, owner store.Owner, old []Stray) (
 // errs.Invalid for a blob that is no message's, store.ErrCorrupt for one that
 // is damaged.
 func (s *Service) Reclaim(ctx context.Context, owner store.Owner, id blob.ID) (made bool, err error) {
+	return s.reclaim(ctx, owner, id, lost)
+}
+
+// ReclaimDamaged is Reclaim for a message whose record is there and does not
+// open: one that was deleted does not come back.
+func (s *Service) ReclaimDamaged(ctx context.Context, owner store.Owner, id blob.ID) (made bool, err error) {
+	return s.reclaim(ctx, owner, id, func(err error) bool { return errors.Is(err, store.ErrCorrupt) })
+}
+
+// reclaim is Reclaim where the failure to load the record is one that may be
+// mended.
+func (s *Service) reclaim(ctx context.Context, owner store.Owner, id blob.ID, may func(error) bool) (made bool, err error) {
 	r, err := s.cfg.Blobs.Open(ctx, id)
 	if err != nil {
 		return false, err
@@ -124,6 +137,9 @@ func (s *Service) Reclaim(ctx context.Context, owner store.Owner, id blob.ID) (m
 	err = s.cfg.DB.Update(ctx, owner, func(tx store.Tx) error {
 		made = false
 		_, err := store.Load[stored](tx, keyOf(partStored, name))
+		if lost(err) && !may(err) {
+			return nil
+		}
 		if !lost(err) {
 			return err
 		}

@@ -363,6 +363,49 @@ func TestRepair(t *testing.T) {
 	}
 }
 
+// A large letter whose record the disk has changed is made again from its blob
+// by a repair: were the record but removed, the next sweep would take the blob.
+// One that its holder has deleted does not come back.
+func TestRepairKeepsLargeLetters(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for n := range 3 {
+		if err := h.deliverText(h.owner, letter(n, 5000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letters := h.letters(h.owner)
+	isLetter := func(key string) bool { return strings.HasPrefix(key, "mail/m/") }
+	kept := h.rawKeysOf(h.owner, isLetter)
+	if err := h.deliverText(h.owner, letter(3, 5000)); err != nil {
+		t.Fatal(err)
+	}
+	h.hold.Hold() // the blob of what is deleted is still there
+	v := h.mailbox(h.owner)
+	last := v.UIDs()[3:]
+	_, err := v.Store(t.Context(), last, mailbox.FlagsAdd, []mailbox.Flag{`\Deleted`}, 0)
+	if err == nil {
+		_, err = v.Expunge(t.Context(), last)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range kept[:2] {
+		h.spoil(h.owner, key)
+	}
+	r, err := h.Repair(t.Context(), struct{}{})
+	if err != nil || len(r.After.Problems) > 0 {
+		t.Errorf("repair: %+v %v", r, err)
+	}
+	h.hold.Release(t.Context())
+	h.later = day
+	if r := h.sweep(SweepArgs{}); r.Stopped != "" {
+		t.Error(r.Stopped)
+	}
+	wantSame(t, "letters", h.letters(h.owner), letters)
+	h.mustVerify()
+}
+
 // A data key that is damaged is told as such, with what to do, and the other
 // accounts are verified.
 func TestVerifyTellsADamagedKey(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"pli/mailbox"
 	"pli/space"
 	"pli/store"
+	"pli/store/blob"
 )
 
 // Repaired is what was made of one account whose records did not agree.
@@ -69,6 +70,9 @@ func (in *Instance) Repair(ctx context.Context, _ struct{}) (RepairReport, error
 			return out, err
 		}
 	}
+	if err := in.reclaim(ctx, before.Problems); err != nil {
+		return out, fmt.Errorf("letters that can be made again from their blobs: %w", err)
+	}
 	done := make(map[store.Owner]bool)
 	for _, p := range before.Problems {
 		owner := store.Owner(p.Account)
@@ -94,6 +98,56 @@ func (in *Instance) Repair(ctx context.Context, _ struct{}) (RepairReport, error
 	}
 	out.After, err = in.Verify(ctx, struct{}{})
 	return out, err
+}
+
+// reclaim makes the damaged records of letters again from their blobs, since a
+// rebuild removes such a record, and the next sweep a blob that nobody names.
+func (in *Instance) reclaim(ctx context.Context, problems []Problem) error {
+	hurt := make(map[[32]byte]store.Owner) // by the keys that letters are sealed to
+	for _, p := range problems {
+		if p.Object != mailbox.AboutMessage {
+			continue
+		}
+		keys, err := in.signin.Fingerprints(ctx, store.Owner(p.Account))
+		if err != nil && !errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
+		for _, k := range keys {
+			hurt[k] = store.Owner(p.Account)
+		}
+	}
+	if len(hurt) == 0 {
+		return nil
+	}
+	named := make(map[blob.ID]bool)
+	note := func(id blob.ID, _ int64) error {
+		named[id] = true
+		return nil
+	}
+	err := in.eachAccount(ctx, func(owner store.Owner) error {
+		for _, err := range []error{in.mail.Blobs(ctx, owner, note), in.dossier.Blobs(ctx, owner, note)} {
+			if err != nil && !errors.Is(err, store.ErrCorrupt) && !errs.Is(err, errs.NotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return in.eachBlob(ctx, "", func(b blob.Info) error {
+		if named[b.ID] {
+			return nil
+		}
+		key, err := in.mail.BlobKey(ctx, b.ID)
+		if owner, ok := hurt[key]; err == nil && ok {
+			_, err = in.mail.ReclaimDamaged(ctx, owner, b.ID)
+		}
+		if errs.Is(err, errs.Invalid) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, blob.ErrNotFound) {
+			return nil // no letter, or nothing that can be made again
+		}
+		return err
+	})
 }
 
 // rebuild makes one account's records agree, and its names lead to it.
