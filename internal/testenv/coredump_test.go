@@ -63,6 +63,33 @@ func crash(t *testing.T, s syscall.Signal) {
 	mustNotHave(t, "the traceback", []byte(traceback), word)
 }
 
+const envPanic = "PLI_TEST_PANIC_WITH"
+
+// A panic that nobody recovers prints what functions were called with: of a
+// text, where it lay and how long it was, and not one letter.
+func TestTracebackShowsNoText(t *testing.T) {
+	t.Parallel()
+	if word := os.Getenv(envPanic); word != "" {
+		fails(word, []byte(word), demo.Message{Subject: word, Header: [][2]string{{word, word}}}, map[string]error{word: fmt.Errorf("about %s", word)})
+	}
+	word := testenv.Word()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestTracebackShowsNoText$")
+	cmd.Env = append(os.Environ(), envPanic+"="+word, "GOTRACEBACK=all")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("nil map")) || !bytes.Contains(out, []byte("testenv_test.fails({0x")) {
+		t.Fatalf("it did not panic with its arguments: %v\n%s", err, out)
+	}
+	mustNotHave(t, "the traceback", out, word)
+}
+
+// fails panics with what a message's code has in hand.
+//
+//go:noinline
+func fails(text string, content []byte, m demo.Message, about map[string]error) {
+	var seen map[string]int
+	seen[text+string(content)+m.Subject+fmt.Sprint(len(about))]++
+}
+
 // atWork has sessions open that have the word in hand: one that fetches and
 // does not read on, one that has searched, one that stops in the midst of DATA.
 func (c correspondence) atWork(word string) {
