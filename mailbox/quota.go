@@ -195,6 +195,11 @@ func (s *Service) Quota(ctx context.Context, owner store.Owner) (q Quota, err er
 // Quota returns how much the account's mail holds and may hold.
 func (a *Account) Quota(ctx context.Context) (Quota, error) { return a.s.Quota(ctx, a.Owner()) }
 
+// Room is Service.Room for the account.
+func (a *Account) Room(ctx context.Context, size int64) error {
+	return a.s.Room(ctx, a.Owner(), size)
+}
+
 // The limits that SetQuota knows besides bytes.
 const (
 	DefaultQuota int64 = 0 // the instance's

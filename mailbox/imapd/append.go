@@ -15,6 +15,9 @@ func (s *session) Append(name string, r imap.LiteralReader, o *imap.AppendOption
 	if err != nil {
 		return nil, err
 	}
+	if err := s.account.Room(s.ctx, r.Size()); err != nil {
+		return nil, s.reply(err) // the library reads the message all the same, to stay in step
+	}
 	added, err := s.account.Append(s.ctx, name, flags, o.Time, &wholeReader{r: r, left: r.Size()})
 	if err != nil {
 		return nil, s.replyWith(err, toMissingBox)

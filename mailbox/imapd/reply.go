@@ -46,6 +46,8 @@ func (s *session) replyWith(err error, codes map[errs.Kind]imap.ResponseCode) er
 		return answer(imap.StatusResponseTypeNo, imap.ResponseCodeLimit, "Too many connections to this account")
 	case errors.Is(err, mailbox.ErrHasChildren):
 		return answer(imap.StatusResponseTypeNo, imap.ResponseCodeHasChildren, errs.Public(err))
+	case errors.Is(err, mailbox.ErrOverQuota): // RFC 9208 4.3.1
+		return answer(imap.StatusResponseTypeNo, imap.ResponseCodeOverQuota, errs.Public(err))
 	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled):
 		return answer(imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "Interrupted")
 	}
