@@ -86,7 +86,8 @@ func SMTPCode(err error) string {
 	return strings.TrimSpace(strings.Join([]string{itoa(e.Code), strings.Join([]string{itoa(e.EnhancedCode[0]), itoa(e.EnhancedCode[1]), itoa(e.EnhancedCode[2])}, ".")}, " "))
 }
 
-// IMAP signs in to the IMAPS port with a mail password.
+// IMAP signs in to the IMAPS port with a mail password, and enables names in
+// UTF-8, which the client writes from then on.
 func (e *Env) IMAP(address, password string, options ...func(*imapclient.Options)) *imapclient.Client {
 	e.T.Helper()
 	o := &imapclient.Options{TLSConfig: e.TLS("", "")}
@@ -100,6 +101,9 @@ func (e *Env) IMAP(address, password string, options ...func(*imapclient.Options
 	e.T.Cleanup(func() { c.Close() })
 	if err := c.Login(address, password).Wait(); err != nil {
 		e.T.Fatalf("IMAP sign-in of %s: %v", address, err)
+	}
+	if _, err := c.Enable(imap.CapUTF8Accept).Wait(); err != nil {
+		e.T.Fatalf("ENABLE: %v", err)
 	}
 	return c
 }

@@ -29,8 +29,22 @@ func (g *guard) dispatch() error {
 	if spoilt != "" {
 		return g.say(tag + " BAD [CLIENTBUG] " + spoilt + "\r\n")
 	}
+	if (name == "CREATE" || name == "RENAME") && !ascii(line) && !g.utf8() {
+		// RFC 3501 5.1: such a name would be listed in modified UTF-7, and its
+		// client would not know it again.
+		return g.say(tag + " NO [CANNOT] Write this name in modified UTF-7, or ENABLE UTF8=ACCEPT first\r\n")
+	}
 	g.out = line
 	return nil
+}
+
+func ascii(line []byte) bool {
+	for _, c := range line {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // maxLibraryLine is what the library reads of a command (50 KiB), with some

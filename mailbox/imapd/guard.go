@@ -33,6 +33,7 @@ type guard struct {
 	out      []byte // taken and not yet given to the library
 	signedIn bool
 	recheck  func() error // after sign-in: why it stands no more
+	utf8     func() bool  // after sign-in: whether names may be in UTF-8
 	hangUp   string       // why the connection ends before the next command
 	signInBy time.Time    // deadline of the sign-in
 	msg      incoming     // APPEND's message

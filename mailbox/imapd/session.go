@@ -104,6 +104,10 @@ func (s *session) selected() (*mailbox.View, error) {
 // rev2 reports whether the client has enabled IMAP4rev2 (RFC 9051 6.3.1).
 func (s *session) rev2() bool { return s.conn.EnabledCaps().Has(imap.CapIMAP4rev2) }
 
+// utf8 reports whether the client has enabled names in UTF-8 (RFC 6855 3,
+// RFC 9051 5.1).
+func (s *session) utf8() bool { return s.rev2() || s.conn.EnabledCaps().Has(imap.CapUTF8Accept) }
+
 // libraryLog takes what the library has to say. Its arguments can hold bytes
 // that the client sent: only the sentence is logged, and the stack of a panic.
 type libraryLog struct{ log *slog.Logger }

@@ -72,6 +72,7 @@ func TestClientStory(t *testing.T) {
 	if !slices.Equal(found.AllUIDs(), []imap.UID{2}) {
 		t.Errorf("SEARCH: %v", found.AllUIDs())
 	}
+	get(c.Enable(imap.CapUTF8Accept).Wait())(h) // before names in UTF-8: RFC 6855 3
 	h.must(c.Create("Santé/Analyses", nil).Wait())
 	moved := get(c.Move(imap.UIDSetNum(2), "Santé/Analyses").Wait())(h)
 	if moved.SourceUIDs.String() != "2" || moved.DestUIDs.(imap.UIDSet).String() != "1" {

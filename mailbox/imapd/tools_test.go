@@ -140,3 +140,67 @@ SyncState *
 		t.Errorf("%d files", len(files))
 	}
 }
+
+// A folder with an accent comes to the server by mbsync, which takes names as
+// they are, under its name in modified UTF-7, and is found again; under one in
+// UTF-8 it is refused, and mbsync says so, instead of being made anew each time.
+func TestMbsyncFolderWithAnAccent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	folder := t.TempDir()
+	_, port, _ := strings.Cut(h.imaps, ":")
+	rc := filepath.Join(folder, "mbsyncrc")
+	h.must(os.WriteFile(rc, fmt.Appendf(nil, `IMAPAccount pli
+Host localhost
+Port %s
+User %s
+Pass %s
+SSLType IMAPS
+CertificateFile %s
+
+IMAPStore far
+Account pli
+
+MaildirStore near
+Path %[5]s/mail/
+Inbox %[5]s/mail/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns Sant*
+Create Both
+SyncState *
+`, port, h.user, h.pass, h.caFile(), folder), 0o600))
+	write := func(box string) {
+		for _, sub := range []string{"cur", "new", "tmp"} {
+			h.must(os.MkdirAll(filepath.Join(folder, "mail", box, sub), 0o700))
+		}
+		h.must(os.WriteFile(filepath.Join(folder, "mail", box, "new", "1.here"), []byte("Subject: here\n\nx\n"), 0o600))
+	}
+	sync := func() (string, error) {
+		out, err := h.tool("mbsync", "-c", rc, "-a").CombinedOutput()
+		return string(out), err
+	}
+	write("Santé")
+	if out, err := sync(); err == nil || !strings.Contains(out, "modified UTF-7") {
+		t.Errorf("in UTF-8: %v\n%s", err, out)
+	}
+	if names, _ := h.boxes(); strings.Contains(names, "Sant") {
+		t.Errorf("folders: %s", names)
+	}
+	h.must(os.RemoveAll(filepath.Join(folder, "mail")))
+	write("Sant&AOk-")
+	for range 3 {
+		if out, err := sync(); err != nil {
+			t.Fatalf("mbsync: %v\n%s", err, out)
+		}
+	}
+	if names, _ := h.boxes(); strings.Count(names, "Sant") != 1 || !strings.Contains(names, "Santé ") {
+		t.Errorf("folders: %s", names)
+	}
+	if said := h.login().ok("STATUS Sant&AOk- (MESSAGES)"); !strings.Contains(said[0], "MESSAGES 1") {
+		t.Errorf("afterwards: %q", said)
+	}
+}
