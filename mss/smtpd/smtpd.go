@@ -206,12 +206,13 @@ func (s *Server) Connections() int {
 }
 
 // printer gives go-smtp a log. What it says of a connection is of no interest;
-// a panic is.
+// a panic is, which it reports with address, value and stack: the value may
+// hold content, so that it is told by its type alone.
 type printer struct{ log *slog.Logger }
 
 func (p printer) Printf(format string, v ...any) {
 	if len(v) > 2 {
-		p.log.Error("the SMTP library reports a failure", "text", fmt.Sprintf(format, v...))
+		p.log.Error("smtp: panic in a session", "addr", fmt.Sprint(v[0]), "panic", fmt.Sprintf("%T", v[1]), "stack", fmt.Sprintf("%s", v[2]))
 		return
 	}
 	p.log.Debug("a connection ended", "text", fmt.Sprintf(format, v...))
