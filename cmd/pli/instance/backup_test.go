@@ -710,3 +710,49 @@ func TestRestoreAccountWhole(t *testing.T) {
 		}
 	}
 }
+
+// away is a store of blobs that takes none that comes back.
+type away struct{ blob.Store }
+
+func (away) CreateAs(context.Context, blob.ID) (blob.Writer, error) {
+	return nil, fmt.Errorf("out of reach: %w", blob.ErrUnavailable)
+}
+
+// The restore of an account of which nothing was left is stopped half way, and
+// what comes before it is taken up again stays: the address leads to the
+// account as soon as its records are there.
+func TestRestoreAccountTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for n := range 4 {
+		if err := h.deliverText(h.owner, letter(n, 5000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.backup(t.Context())
+	h.lose(h.owner, h.rawKeysOf(h.owner, func(string) bool { return true })...)
+	for _, id := range h.stored() {
+		if err := h.blobs.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from, keys := h.places()
+	args := RestoreAccountArgs{RestoreArgs: RestoreArgs{From: from, Keys: keys}, INS: "279035121518989"}
+	blobs := h.hold.Store
+	h.hold.Store = away{blobs}
+	if _, err := h.RestoreAccount(t.Context(), args); !errs.Is(err, errs.Unavailable) {
+		t.Fatalf("without the store of blobs: %v", err)
+	}
+	h.hold.Store = blobs
+	if err := h.deliverText(h.owner, letter(100, 50)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := h.RestoreAccount(t.Context(), args)
+	if err != nil || !r.Whole || len(r.Problems) > 0 || r.Blobs != 4 {
+		t.Fatalf("taken up again: %+v, %v", r, err)
+	}
+	if got := h.letters(h.owner); len(got) != 5 {
+		t.Errorf("%d letters: %v", len(got), got)
+	}
+	h.mustVerify()
+}

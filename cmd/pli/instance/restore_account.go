@@ -214,14 +214,19 @@ func (r *accountRestore) read(ctx context.Context) error {
 
 // comingBack is a record that is there while an account comes back whole: it
 // is an owner's of its own, so that a crash half way does not make what is
-// there pass for the account.
-const comingBack = store.Owner("sys/restoring")
+// there pass for the account. It says recordsBack once the records are there:
+// they are in use from then on, and are not written again.
+const (
+	comingBack  = store.Owner("sys/restoring")
+	recordsBack = "records"
+)
 
 // whole brings back an account of which nothing is left.
 func (r *accountRestore) whole(ctx context.Context) error {
-	place := []byte(r.owner)
+	place, state := []byte(r.owner), ""
 	err := r.in.db.View(ctx, comingBack, func(tx store.Tx) error {
-		_, err := tx.Get(place)
+		v, err := tx.Get(place)
+		state = string(v)
 		return err
 	})
 	switch {
@@ -233,11 +238,19 @@ func (r *accountRestore) whole(ctx context.Context) error {
 		return err
 	}
 	r.report.Whole = true
-	if err := r.in.db.Update(ctx, comingBack, func(tx store.Tx) error { return tx.Put(place, nil) }); err != nil {
-		return err
+	note := func(state string) error {
+		return r.in.db.Update(ctx, comingBack, func(tx store.Tx) error { return tx.Put(place, []byte(state)) })
 	}
-	if _, err := r.from.CopyOwners(ctx, r.owner, r.owner+"-", r.in.raw); err != nil {
-		return err
+	if state != recordsBack {
+		if err := note(""); err != nil {
+			return err
+		}
+		if _, err := r.from.CopyOwners(ctx, r.owner, r.owner+"-", r.in.raw); err != nil {
+			return err
+		}
+		if err := note(recordsBack); err != nil {
+			return err
+		}
 	}
 	if err := r.bringAll(ctx); err != nil {
 		return err
@@ -274,13 +287,23 @@ func (r *accountRestore) bringAll(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		if err := r.bring(ctx, id); errs.Is(err, errs.Unavailable) || ctx.Err() != nil {
+		err := r.bring(ctx, id)
+		if errs.Is(err, errs.NotFound) && r.here(ctx, id) {
+			continue // what names it came while the account was coming back
+		}
+		if errs.Is(err, errs.Unavailable) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
-		} else if err != nil {
+		}
+		if err != nil {
 			r.problem("%v", err)
 		}
 	}
 	return nil
+}
+
+func (r *accountRestore) here(ctx context.Context, id blob.ID) bool {
+	b, err := r.in.blobs.Open(ctx, id)
+	return err == nil && b.Close() == nil
 }
 
 // bring copies a blob from the backup. One that is here is left, unless it is
