@@ -34,7 +34,8 @@ var errWrongMail = errs.New(errs.Unauthenticated, "the address or the mail passw
 // An unknown address and a wrong password are one error of kind
 // Unauthenticated, with the same words and the same work, after the same time.
 // A client that goes on with a password that was removed is answered from
-// memory, and does not slow down the account's other clients.
+// memory, and does not slow down the account's other clients; one that has
+// signed in before does not wait for what others try, from its own address too.
 func (s *Service) Mail(ctx context.Context, address, password string) (*Opened, error) {
 	start := s.cfg.Now()
 	opened, err := s.openMail(ctx, start, address, password)
@@ -66,9 +67,12 @@ func (s *Service) openMail(ctx context.Context, now time.Time, address, password
 	if s.wrong.has(sum, now) {
 		return nil, errWrongMail
 	}
-	turn, err := s.throttle.take(now, s.throttle.mail(ctx, name)...)
-	if err != nil {
-		return nil, err
+	var turn *turn // nil: not counted
+	if !s.right.has(sum, now) {
+		var err error
+		if turn, err = s.throttle.take(now, s.throttle.mail(ctx, name)...); err != nil {
+			return nil, err
+		}
 	}
 	a, err := s.find(ctx, kindAddress, name)
 	if err != nil {
@@ -82,12 +86,14 @@ func (s *Service) openMail(ctx context.Context, now time.Time, address, password
 	}
 	if errs.Is(err, errs.Unauthenticated) {
 		s.wrong.add(sum, now)
+		s.right.drop(sum)
 		return nil, errWrongMail
 	}
 	turn.giveBack()
 	if err != nil {
 		return nil, err
 	}
+	s.right.add(sum, now)
 	s.open.add(a.owner, keys)
 	s.noteUse(ctx, a, slot, now)
 	if s.lacksOperators(a.ring) {
@@ -111,7 +117,7 @@ func (t *throttle) mail(ctx context.Context, address string) []limit {
 	}
 }
 
-// mailHash returns what is remembered of a wrong mail password.
+// mailHash returns what is remembered of a mail password.
 func (s *Service) mailHash(address, password string) (sum [32]byte) {
 	h := hmac.New(sha256.New, s.secret[:])
 	h.Write([]byte("mail\x00" + address + "\x00" + password))
@@ -119,43 +125,56 @@ func (s *Service) mailHash(address, password string) (sum [32]byte) {
 	return sum
 }
 
-// wrongFor is how long a wrong mail password is remembered.
-const wrongFor = 10 * time.Minute
+// How long a mail password is remembered that was wrong, or right.
+const (
+	wrongFor = 10 * time.Minute
+	rightFor = 30 * 24 * time.Hour
+)
 
-// wrongSecrets remembers wrong mail passwords by keyed hash, in bounded memory.
-type wrongSecrets struct {
+// secretSums remembers mail passwords by keyed hash, in bounded memory.
+type secretSums struct {
 	mu    sync.Mutex
+	lasts time.Duration
 	most  int
 	until map[[32]byte]time.Time
 	order *list.List // of [32]byte, oldest first
 }
 
-func newWrongSecrets(most int) *wrongSecrets {
-	return &wrongSecrets{most: most, until: make(map[[32]byte]time.Time), order: list.New()}
+func newSecretSums(lasts time.Duration, most int) *secretSums {
+	return &secretSums{lasts: lasts, most: most, until: make(map[[32]byte]time.Time), order: list.New()}
 }
 
-func (w *wrongSecrets) has(sum [32]byte, now time.Time) bool {
+func (w *secretSums) has(sum [32]byte, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	until, ok := w.until[sum]
-	return ok && now.Before(until) && until.Sub(now) <= wrongFor
+	return ok && now.Before(until) && until.Sub(now) <= w.lasts
 }
 
-func (w *wrongSecrets) add(sum [32]byte, now time.Time) {
+func (w *secretSums) add(sum [32]byte, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.until[sum]; !ok {
 		w.order.PushBack(sum)
 	}
-	w.until[sum] = now.Add(wrongFor)
+	w.until[sum] = now.Add(w.lasts)
 	for w.order.Len() > w.most {
 		delete(w.until, w.order.Remove(w.order.Front()).([32]byte))
 	}
 }
 
+// drop forgets one; its place in the order stays until it is the oldest.
+func (w *secretSums) drop(sum [32]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.until[sum]; ok {
+		w.until[sum] = time.Time{}
+	}
+}
+
 // reset forgets all: what was wrong at an address may be right when an account
 // moves there. A new secret needs none: nobody had it before.
-func (w *wrongSecrets) reset() {
+func (w *secretSums) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.until)

@@ -94,10 +94,11 @@ func or[T comparable](field *T, value T) {
 // Service signs people and mail clients in. All methods may run at once.
 type Service struct {
 	cfg      Config
-	secret   [32]byte // keys what is kept of codes and of wrong mail passwords
+	secret   [32]byte // keys what is kept of codes and of mail passwords
 	pool     pool
 	throttle *throttle
-	wrong    *wrongSecrets
+	wrong    *secretSums
+	right    *secretSums
 	doors    *doors
 	watches  *watches
 	open     *openKeys
@@ -115,7 +116,7 @@ func New(cfg Config) (*Service, error) {
 	rand.Read(s.secret[:]) // never fails
 	s.pool = newPool(s.cfg.Derivations, s.cfg.MaxQueue)
 	s.throttle = newThrottle(s.cfg.Throttle)
-	s.wrong = newWrongSecrets(s.cfg.Throttle.MaxEntries)
+	s.wrong, s.right = newSecretSums(wrongFor, s.cfg.Throttle.MaxEntries), newSecretSums(rightFor, s.cfg.Throttle.MaxEntries)
 	s.doors = newDoors()
 	s.watches = newWatches()
 	s.open = newOpenKeys()

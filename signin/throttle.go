@@ -202,8 +202,12 @@ func (t *throttle) touch(key [16]byte) *failures {
 	return f
 }
 
-// giveBack takes back what take counted: the try did not fail.
+// giveBack takes back what take counted: the try did not fail. Nil is a try
+// that was not counted.
 func (u *turn) giveBack() {
+	if u == nil {
+		return
+	}
 	u.t.mu.Lock()
 	defer u.t.mu.Unlock()
 	for _, l := range u.limits {

@@ -73,9 +73,10 @@ type Config struct {
 	RecheckEvery     time.Duration // before a command, or a word within IDLE, asks whether the sign-in still stands: 10 s
 	MinRate          int64         // bytes a second of an APPEND's message, on the whole: 2 048
 
-	// A failed sign-in makes the next one of the same address and account
-	// wait FailureDelay, then twice as long each time, up to FailureDelayMax;
-	// FailureMemory after the last one it is forgotten.
+	// A failed sign-in is answered after FailureDelay, the next of the same
+	// address and account after twice that, and so on up to FailureDelayMax;
+	// FailureMemory after the last one it is forgotten. One that succeeds does
+	// not wait.
 	FailureDelay    time.Duration // 200 ms
 	FailureDelayMax time.Duration // 30 s
 	FailureMemory   time.Duration // 15 min

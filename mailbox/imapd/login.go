@@ -16,13 +16,13 @@ func (s *session) Login(username, password string) error {
 	s.enter()
 	defer s.leave()
 	key := s.srv.throttle.key(s.guard.addr, username)
-	if err := s.waitTurn(key); err != nil {
-		return err
-	}
 	opened, err := s.srv.cfg.Signin.Mail(signin.From(s.ctx, s.guard.addr), username, password)
 	if err != nil {
 		if errs.Is(err, errs.Unauthenticated) {
 			s.refused(key)
+			if err := s.waitTurn(key); err != nil {
+				return err
+			}
 		}
 		return s.reply(err)
 	}
@@ -35,7 +35,8 @@ func (s *session) Login(username, password string) error {
 	return nil
 }
 
-// waitTurn waits as long as earlier failures ask for.
+// waitTurn holds the answer to a failure back for as long as the failures
+// before it ask for. Who has the right password never waits.
 func (s *session) waitTurn(key throttleKey) error {
 	wait, ok := s.srv.throttle.reserve(key)
 	if !ok {

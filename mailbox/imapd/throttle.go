@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// throttle makes whoever fails to sign in wait longer and longer, by address
-// and account together: neither a stranger's guesses nor a neighbour behind the
-// same address locks anybody out of their own account.
+// throttle makes whoever fails to sign in wait longer and longer for the
+// answer, by address and account together: neither a stranger's guesses nor a
+// neighbour behind the same address locks anybody out of their own account.
 type throttle struct {
 	base, most, memory time.Duration
 	max                int
@@ -28,7 +28,7 @@ type throttleKey struct {
 
 type failures struct {
 	count int
-	next  time.Time // the earliest moment of the next attempt
+	next  time.Time // the earliest moment of the next answer
 	last  time.Time
 }
 
@@ -44,9 +44,9 @@ func (t *throttle) key(addr netip.Addr, account string) throttleKey {
 	return throttleKey{addr, maphash.String(t.seed, strings.ToLower(account))}
 }
 
-// reserve returns how long an attempt must wait. Attempts made side by side
-// get moments one after the other; ok is false for one that would have to wait
-// longer than the longest delay.
+// reserve returns how long a failed attempt's answer must wait. Those of
+// attempts made side by side get moments one after the other; ok is false for
+// one that would have to wait longer than the longest delay.
 func (t *throttle) reserve(k throttleKey) (wait time.Duration, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
