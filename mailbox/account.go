@@ -62,6 +62,10 @@ func (a *Account) begin(ctx context.Context) error {
 	}
 	a.sh.mu.Lock()
 	a.sh.accounts[a] = struct{}{}
+	if gen := a.keys.Generation(); gen > a.sh.paged { // the first session, or the first with new keys
+		a.sh.paged, a.sh.touched.all = gen, true
+	}
+	a.sh.kick()
 	a.sh.mu.Unlock()
 	for _, id := range d.Dying {
 		if err := a.s.purge(ctx, a.Owner(), id); err != nil {
@@ -86,13 +90,15 @@ func (a *Account) directory(ctx context.Context) (d *directory, err error) {
 	return d, err
 }
 
-// Close ends the hold. Its views must be closed before.
+// Close ends the hold, and a pass that uses its keys. Its views must be closed
+// before.
 func (a *Account) Close() {
 	a.sh.mu.Lock()
 	_, open := a.sh.accounts[a]
 	delete(a.sh.accounts, a)
 	a.sh.mu.Unlock()
 	if open {
+		a.sh.leave(a)
 		a.sh.release()
 	}
 }

@@ -54,6 +54,12 @@ func (v *View) Open(ctx context.Context, uid UID) (*Body, error) {
 }
 
 func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
+	return a.bodyBy(ctx, id, nil)
+}
+
+// bodyBy opens a message by its session key, where that is known, else by its
+// wrap.
+func (a *Account) bodyBy(ctx context.Context, id messageID, known *keyring.SessionKey) (*Body, error) {
 	var m stored
 	var sealed []byte
 	err := a.s.cfg.DB.View(ctx, a.Owner(), func(tx store.Tx) (err error) {
@@ -73,8 +79,10 @@ func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := a.sessionKey(id, m.PKESK)
-	if err != nil {
+	var key keyring.SessionKey
+	if known != nil {
+		key = *known
+	} else if key, err = a.sessionKey(id, m.PKESK); err != nil {
 		return nil, fmt.Errorf("mailbox: message %s: %w", id, err)
 	}
 	if m.Blob == "" {

@@ -51,6 +51,8 @@ type Config struct {
 	MaxSearchRead int64 // bytes of bodies that one Search reads: 256 MiB
 	IndexCache    int64 // bytes of opened indexes kept per account: 4 MiB
 	IndexCacheAll int64 // bytes of opened indexes kept in all: 128 MiB
+
+	PageDelay time.Duration // how long mail is quiet before a session's pass over its pages: 1 s
 }
 
 // withDefaults returns c with its zero limits replaced.
@@ -83,6 +85,9 @@ func (c Config) withDefaults() Config {
 	set64(&c.MaxSearchRead, 256<<20)
 	set64(&c.IndexCache, 4<<20)
 	set64(&c.IndexCacheAll, 128<<20)
+	if c.PageDelay == 0 {
+		c.PageDelay = time.Second
+	}
 	return c
 }
 
@@ -90,6 +95,7 @@ func (c Config) withDefaults() Config {
 type Service struct {
 	cfg     Config
 	buffers sync.Pool // *[]byte: memory of inline messages, between them
+	pages   sync.Pool // *pageBuffer: opened pages, between searches
 	cache   *cache
 	tight   sync.Map // store.Owner: accounts that are nearly full, of those that were written to
 	hurt    sync.Map // blob.ID: blobs in which damage was met while they were read

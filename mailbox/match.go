@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -198,12 +199,12 @@ func (b *builder) table(c *Criteria, n *all) {
 		b.row(n, func(r *row) bool { return r.modseq >= c.ModSeq.Since })
 	}
 	if !c.Since.IsZero() || !c.Before.IsZero() {
-		b.row(n, func(r *row) bool { return inDays(r.date(), c.Since, c.Before) })
+		b.row(n, func(r *row) bool { return inDays(day(r.date()), c.Since, c.Before) })
 	}
 	if !c.SentSince.IsZero() || !c.SentBefore.IsZero() {
 		*n = append(*n, b.test(byIndex, func(s *subject, _ level) (truth, error) {
-			sent := s.index.Envelope.Date
-			return truthOf(!sent.IsZero() && inDays(sent, c.SentSince, c.SentBefore)), nil
+			sent, err := s.sent()
+			return truthOf(sent != 0 && inDays(sent, c.SentSince, c.SentBefore)), err
 		}))
 	}
 }
@@ -221,32 +222,48 @@ func inSet(set []Range, n, last uint32) bool {
 	})
 }
 
-// inDays reports whether t's day, in t's own zone, is on or after since and
-// before before; a zero bound is none.
-func inDays(t, since, before time.Time) bool {
-	d := day(t)
+// inDays reports whether a day is on or after since and before before; a zero
+// bound is none.
+func inDays(d int, since, before time.Time) bool {
 	return (since.IsZero() || d >= day(since)) && (before.IsZero() || d < day(before))
 }
 
+// day returns t's day, in t's own zone, as yyyymmdd.
 func day(t time.Time) int {
 	y, m, d := t.Date()
 	return y*10000 + int(m)*100 + d
 }
 
-// header answers a header criterion from the envelope where that holds the
-// field, else from the message.
+// header answers a header criterion from the index where that holds the field,
+// else from the fields in a text page, else from the message.
 func (b *builder) header(h HeaderMatch) node {
 	name, value := strings.ToLower(h.Name), message.Fold(h.Value)
-	return b.test(byIndex, func(s *subject, l level) (truth, error) {
-		if l < byBody {
-			return envelopeMatch(s.index, name, value), nil
+	from := byText
+	if inIndex(name) {
+		from = byIndex
+	}
+	prefix := message.Fold(name+":") + " "
+	return b.test(from, func(s *subject, l level) (truth, error) {
+		switch {
+		case l == byBody:
+			fields, err := readHeader(s.index, s.body)
+			return truthOf(slices.ContainsFunc(fields, func(f message.Field) bool {
+				return hasField(foldField(&f), prefix, value)
+			})), err
+		case l == byText && s.words != nil:
+			return truthOf(slices.ContainsFunc(bytes.Split(s.words.header, endOfWords), func(f []byte) bool {
+				return hasField(string(f), prefix, value)
+			})), nil
+		case from == byIndex:
+			return headMatch(s, name, value)
 		}
-		fields, err := readHeader(s)
-		if err != nil {
-			return no, err
-		}
-		return truthOf(slices.ContainsFunc(fields, func(f message.Field) bool {
-			return strings.EqualFold(f.Name, name) && strings.Contains(message.Fold(message.DecodeHeader(f.Value)), value)
-		})), nil
+		return unknown, nil
 	})
+}
+
+// hasField reports whether a folded field is the one that prefix names, and
+// contains value.
+func hasField(field, prefix, value string) bool {
+	rest, ok := strings.CutPrefix(field, prefix)
+	return ok && strings.Contains(rest, value)
 }

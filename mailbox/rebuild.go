@@ -64,6 +64,11 @@ func (b *rebuilding) update(ctx context.Context, fn func(tx store.Tx) error) err
 	return full(b.s.cfg.DB.Update(ctx, b.owner, fn))
 }
 
+// pages drops what sessions have derived: they make it anew.
+func (b *rebuilding) pages(ctx context.Context) error {
+	return b.s.dropPagesOf(ctx, b.owner, func(boxID) bool { return true })
+}
+
 // directory makes the list of boxes whole, and their counters.
 func (b *rebuilding) directory(ctx context.Context) error {
 	var done Rebuilt

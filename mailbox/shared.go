@@ -21,6 +21,10 @@ type shared struct {
 	tables   map[boxID]*table
 	accounts map[*Account]struct{}
 	keywords []string // append-only
+
+	touched touched
+	pass    *pass  // nil: none is due
+	paged   uint32 // the generation of keys of the latest pass over everything
 }
 
 // hold returns the owner's shared part, counted once more.
@@ -74,6 +78,7 @@ func (sh *shared) apply(keywords []string, deltas []*delta) {
 		if d == nil {
 			continue
 		}
+		sh.touchDelta(d)
 		if t := sh.tables[d.box]; t != nil {
 			t.take(d)
 			t.wake(d.author)

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -9,41 +10,54 @@ import (
 	"pli/mailbox/message"
 )
 
-// envelopeMatch answers a header criterion from the index: unknown where the
-// index does not hold the whole field.
-func envelopeMatch(ix *message.Index, name, value string) truth {
-	e := &ix.Envelope
-	var field string
+// headField returns a header field as an index holds it, written as in the
+// header; "" also where it does not hold that field.
+func headField(e *message.Envelope, name string) string {
 	switch name {
 	case "subject":
-		field = e.Subject
+		return e.Subject
 	case "from":
-		field = people(e.From)
+		return people(e.From)
 	case "sender":
-		field = people(e.Sender)
+		return people(e.Sender)
 	case "reply-to":
-		field = people(e.ReplyTo)
+		return people(e.ReplyTo)
 	case "to":
-		field = people(e.To)
+		return people(e.To)
 	case "cc":
-		field = people(e.Cc)
+		return people(e.Cc)
 	case "bcc":
-		field = people(e.Bcc)
+		return people(e.Bcc)
 	case "message-id", "in-reply-to", "references":
-		field = ids(e, name)
-		if field == "" {
-			return unknown // absent, or written in a way that is no message id
-		}
-	default:
-		return unknown
+		return ids(e, name)
 	}
-	if field != "" && strings.Contains(message.Fold(field), value) {
-		return yes
+	return ""
+}
+
+// inIndex reports whether an index holds a header field.
+func inIndex(name string) bool {
+	return slices.Contains(headNames[:], name) || isIDs(name)
+}
+
+// isIDs reports whether a header field holds message ids. One that an index
+// does not hold may be absent, or written in a way that is no message id.
+func isIDs(name string) bool {
+	return name == "message-id" || name == "in-reply-to" || name == "references"
+}
+
+// headMatch answers a header criterion from what the index or its page holds:
+// unknown where that is not the whole field.
+func headMatch(s *subject, name, value string) (truth, error) {
+	field, cut, err := s.head(name)
+	switch {
+	case err != nil:
+		return no, err
+	case len(field) > 0 && bytes.Contains(field, []byte(value)):
+		return yes, nil
+	case cut || isIDs(name) && len(field) == 0:
+		return unknown, nil
 	}
-	if ix.Truncated != "" {
-		return unknown
-	}
-	return no
+	return no, nil
 }
 
 // people writes addresses as a header field does.
@@ -83,32 +97,75 @@ func ids(e *message.Envelope, name string) string {
 	return b.String()
 }
 
-// textTest answers TEXT (with the header) and BODY criteria: from the index's
-// text where that is whole, else from the message.
+// textTest answers TEXT (with the header) and BODY criteria: from the pages,
+// from the index's text where that is whole, else from the message.
 func textTest(value string, limits message.Limits, header bool) func(*subject, level) (truth, error) {
+	needle := []byte(value)
 	return func(s *subject, l level) (truth, error) {
-		if l < byBody {
-			if strings.Contains(s.index.Text, value) || header && envelopeHas(&s.index.Envelope, value) {
-				return yes, nil
-			}
-			if !header && wholeText(s.index, limits) {
-				return no, nil
-			}
-			return unknown, nil
+		if l == byBody {
+			return bodyTest(s, value, header)
 		}
-		if header {
-			fields, err := readHeader(s)
-			if err != nil {
-				return no, err
-			}
-			if slices.ContainsFunc(fields, func(f message.Field) bool {
-				return strings.Contains(message.Fold(f.Name+": "+message.DecodeHeader(f.Value)), value)
-			}) {
-				return yes, nil
-			}
+		if s.words != nil {
+			return truthOf(bytes.Contains(s.words.body, needle) || header && bytes.Contains(s.words.header, needle)), nil
 		}
-		return bodyHas(s, value)
+		if s.index == nil {
+			return unknown, nil // a text too long for a page
+		}
+		if strings.Contains(s.index.Text, value) || inNames(s.index, value) || header && envelopeHas(&s.index.Envelope, value) {
+			return yes, nil
+		}
+		if !header && wholeText(s.index, limits) {
+			return no, nil
+		}
+		return unknown, nil
 	}
+}
+
+// bodyTest looks through a message's fields and its text parts.
+func bodyTest(s *subject, value string, header bool) (truth, error) {
+	if header {
+		fields, err := readHeader(s.index, s.body)
+		if err != nil {
+			return no, err
+		}
+		if slices.ContainsFunc(fields, func(f message.Field) bool { return strings.Contains(foldField(&f), value) }) {
+			return yes, nil
+		}
+	}
+	if inNames(s.index, value) {
+		return yes, nil
+	}
+	for _, p := range textParts(s.index) {
+		text, err := message.WordsOf(p.Content(s.body), p, maxSearchPart)
+		if err != nil {
+			return no, err
+		}
+		if strings.Contains(message.Fold(text), value) {
+			return yes, nil
+		}
+	}
+	return no, nil
+}
+
+// foldField returns a header field as searches compare it.
+func foldField(f *message.Field) string {
+	return message.Fold(f.Name + ": " + message.DecodeHeader(f.Value))
+}
+
+// inNames reports whether the name of an attachment contains value.
+func inNames(ix *message.Index, value string) bool {
+	return slices.ContainsFunc(fileNames(ix), func(name string) bool { return strings.Contains(message.Fold(name), value) })
+}
+
+// fileNames returns the names that parts have.
+func fileNames(ix *message.Index) (names []string) {
+	ix.Walk(func(_ string, p *message.Part) bool {
+		if name := p.Filename(); name != "" {
+			names = append(names, name)
+		}
+		return true
+	})
+	return names
 }
 
 func envelopeHas(e *message.Envelope, value string) bool {
@@ -129,9 +186,13 @@ func wholeText(ix *message.Index, limits message.Limits) bool {
 		return false
 	}
 	var size int64
-	for _, p := range textParts(ix) {
-		if p.Subtype != "plain" && p.Subtype != "html" {
+	parts := textParts(ix)
+	for _, p := range parts {
+		switch {
+		case p.Disposition == "attachment", p.Subtype != "plain" && p.Subtype != "html":
 			return false
+		case p.Subtype == "html" && len(parts) > 1:
+			return false // it may have been left out, text/plain having said the same
 		}
 		size += p.Size()
 	}
@@ -157,30 +218,16 @@ const (
 	maxSearchPart   = 8 << 20
 )
 
-// readHeader reads the message's own header.
-func readHeader(s *subject) (message.Header, error) {
-	n := min(s.index.Header.End, s.body.Size(), maxSearchHeader)
-	if s.index.Header.End == 0 {
-		n = min(s.body.Size(), maxSearchHeader) // a stand-in does not know
+// readHeader reads a message's own header.
+func readHeader(ix *message.Index, body *Body) (message.Header, error) {
+	n := min(ix.Header.End, body.Size(), maxSearchHeader)
+	if ix.Header.End == 0 {
+		n = min(body.Size(), maxSearchHeader) // a stand-in does not know
 	}
 	b := make([]byte, n)
-	if _, err := s.body.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := body.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	fields, _, _ := message.ReadHeader(b) // what is no field is not searched
 	return fields, nil
-}
-
-// bodyHas looks through the text parts of a message.
-func bodyHas(s *subject, value string) (truth, error) {
-	for _, p := range textParts(s.index) {
-		text, err := message.TextOf(p.Content(s.body), p, maxSearchPart)
-		if err != nil {
-			return no, err
-		}
-		if strings.Contains(message.Fold(text), value) {
-			return yes, nil
-		}
-	}
-	return no, nil
 }

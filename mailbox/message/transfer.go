@@ -232,3 +232,12 @@ func TextOf(r io.Reader, p *Part, max int) (string, error) {
 	text := bytes.ReplaceAll(toUTF8(p.Params["charset"], b), []byte("\r\n"), newline)
 	return string(cutRune(text, max)), nil
 }
+
+// WordsOf is TextOf as searches see it: of HTML, the text without its tags.
+func WordsOf(r io.Reader, p *Part, max int) (string, error) {
+	text, err := TextOf(r, p, max)
+	if err != nil || p.Subtype != "html" {
+		return text, err
+	}
+	return string(htmlText(nil, []byte(text))), nil
+}
