@@ -58,7 +58,19 @@ func callHere(ctx context.Context, cfg *Config, name string, body []byte) ([]byt
 		return nil, err
 	}
 	defer in.Close()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-in.Lost():
+			stop(errLost)
+		case <-ctx.Done():
+		}
+	}()
 	v, err := in.operate(ctx, name, body)
+	if lost := context.Cause(ctx); errors.Is(lost, errLost) {
+		return nil, errors.Join(lost, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,14 @@ const leaseOwner = store.Owner("sys/lease")
 
 var keyLease = []byte("lease")
 
-// errLeased is told when another instance serves the store.
-var errLeased = errors.New("another pli serves this store")
+var (
+	// errLeased is told when another instance serves the store.
+	errLeased = errors.New("another pli serves this store")
+	// errLost is told when another has taken over from this one.
+	errLost = errors.New("the lease was taken by another instance while the store could not be reached from here, or the store was replaced")
+	// errReplaced is told to who waits when what was seen is there no more.
+	errReplaced = errors.New("the store that was waited for has been replaced, by an empty one or one that is being restored: start again when it is whole")
+)
 
 // lease sees to it that one instance at a time serves a store: sessions of one
 // account share what they know of it in memory. Where the store is a folder its
@@ -35,12 +41,17 @@ var errLeased = errors.New("another pli serves this store")
 type lease struct {
 	db   store.DB
 	seat string // one to a folder; its lock proves that no other process has it
+	turn string // of this process: folders are copied
+	host string
 	life time.Duration
 	log  *slog.Logger
 	lock *os.File
 	lost chan struct{} // closed when another has taken the lease
 
 	standby bool // waits for as long as another lives
+
+	stop  context.CancelFunc // of the signs of life; nil before begin
+	ended chan struct{}
 }
 
 // held is the record of who has the lease.
@@ -49,13 +60,15 @@ type held struct {
 	Host string `cbor:"2,keyasint"`
 	Beat uint64 `cbor:"3,keyasint"`
 	Free bool   `cbor:"4,keyasint,omitempty"`
+	Turn string `cbor:"5,keyasint,omitempty"`
 }
 
 // takeLease waits until nobody else serves the store: for the life of a lease
 // whose holder has gone. While its holder lives the error is errLeased, or, on
 // standby, it waits on.
 func takeLease(ctx context.Context, db store.DB, dir string, life time.Duration, standby bool, log *slog.Logger) (*lease, error) {
-	l := &lease{db: db, life: life, standby: standby, log: log, lost: make(chan struct{})}
+	l := &lease{db: db, life: life, standby: standby, log: log, turn: token(), lost: make(chan struct{})}
+	l.host, _ = os.Hostname()
 	if err := l.sit(dir); err != nil {
 		return nil, err
 	}
@@ -86,22 +99,34 @@ func (l *lease) sit(dir string) (err error) {
 	if l.seat = strings.TrimSpace(string(b)); l.seat != "" {
 		return nil
 	}
-	var id [16]byte
-	rand.Read(id[:])
-	l.seat = hex.EncodeToString(id[:])
+	l.seat = token()
 	_, err = l.lock.WriteString(l.seat + "\n")
 	return errors.Join(err, l.lock.Sync())
 }
 
+func token() string {
+	var id [16]byte
+	rand.Read(id[:])
+	return hex.EncodeToString(id[:])
+}
+
 // wait takes the lease at once if it is free or this seat's own, else when its
-// beat has not changed for its life.
+// beat has not changed for its life. A seat that was copied to another machine
+// is another's.
 func (l *lease) wait(ctx context.Context) error {
 	var seen held
 	since := time.Now()
 	for {
 		gone := seen.Seat != "" && time.Since(since) >= l.life
-		now, err := l.try(ctx, func(h held) bool { return h.Free || h.Seat == l.seat || gone && h.Beat == seen.Beat })
+		now, err := l.try(ctx, func(h held) bool {
+			if h.Seat == "" {
+				return seen.Seat == ""
+			}
+			return h.Free || h.Seat == l.seat && h.Host == l.host || gone && h.Beat == seen.Beat
+		})
 		switch {
+		case errors.Is(err, errLeased) && now.Seat == "":
+			return errReplaced
 		case errors.Is(err, errLeased):
 		case l.standby && errors.Is(err, store.ErrUnavailable):
 			now = seen // the engine is away for its holder too
@@ -124,34 +149,41 @@ func (l *lease) wait(ctx context.Context) error {
 	}
 }
 
-// try writes the next beat if may says so of what is there, else returns that
-// with errLeased.
+// try writes the next beat if may says so of what is there, the zero value if
+// there is nothing, else returns that with errLeased.
 func (l *lease) try(ctx context.Context, may func(held) bool) (now held, err error) {
-	host, _ := os.Hostname()
 	err = l.db.Update(ctx, leaseOwner, func(tx store.Tx) error {
 		h, err := store.Load[held](tx, keyLease)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if now = h; err == nil && !may(h) {
+		if now = h; !may(h) {
 			return errLeased
 		}
-		return store.Save(tx, keyLease, held{Seat: l.seat, Host: host, Beat: h.Beat + 1})
+		return store.Save(tx, keyLease, held{Seat: l.seat, Host: l.host, Beat: h.Beat + 1, Turn: l.turn})
 	})
 	return now, err
 }
 
-// keep gives signs of life until the context ends. An engine that is away is
-// waited for; a lease that another has taken meanwhile is lost.
-func (l *lease) keep(ctx context.Context) error {
-	for {
-		if err := sleep(ctx, l.life/5); err != nil {
-			return err
-		}
-		_, err := l.try(ctx, func(h held) bool { return h.Seat == l.seat && !h.Free })
+// begin gives signs of life until release: whoever has the store open, to serve
+// it or for one operation, has it alone.
+func (l *lease) begin() {
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop, l.ended = stop, make(chan struct{})
+	go func() {
+		defer close(l.ended)
+		l.live(ctx)
+	}()
+}
+
+// live gives signs of life until the context ends, or another has the lease. An
+// engine that is away is waited for.
+func (l *lease) live(ctx context.Context) {
+	for sleep(ctx, l.life/5) == nil {
+		_, err := l.try(ctx, func(h held) bool { return h.Seat == l.seat && h.Turn == l.turn && !h.Free })
 		if errors.Is(err, errLeased) {
 			close(l.lost)
-			return errors.New("the lease was taken by another instance while the store could not be reached from here")
+			return
 		}
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("the store does not answer", "error", err)
@@ -159,13 +191,27 @@ func (l *lease) keep(ctx context.Context) error {
 	}
 }
 
+// keep returns errLost when the lease is lost, or the context's error.
+func (l *lease) keep(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.lost:
+		return errLost
+	}
+}
+
 // release lets the next instance begin at once.
 func (l *lease) release() error {
+	if l.stop != nil {
+		l.stop()
+		<-l.ended
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.life/3)
 	defer cancel()
 	err := l.db.Update(ctx, leaseOwner, func(tx store.Tx) error {
 		h, err := store.Load[held](tx, keyLease)
-		if err != nil || h.Seat != l.seat {
+		if err != nil || h.Seat != l.seat || h.Turn != l.turn {
 			return err
 		}
 		h.Free = true

@@ -63,6 +63,7 @@ func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 		if in.lease, err = takeLease(ctx, in.db, dir, leaseLife, in.deps.Standby, in.deps.Log); err != nil {
 			return nil, err
 		}
+		in.lease.begin()
 	}
 	bare, err := in.openBlobs(ctx)
 	in.hold = newHolding(bare, in.deps.Log)
