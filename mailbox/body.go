@@ -60,6 +60,14 @@ func (a *Account) body(ctx context.Context, id messageID) (*Body, error) {
 // bodyBy opens a message by its session key, where that is known, else by its
 // wrap.
 func (a *Account) bodyBy(ctx context.Context, id messageID, known *keyring.SessionKey) (*Body, error) {
+	b, err := a.bodyOnce(ctx, id, known)
+	if unreadable(err) { // it may have been sealed anew meanwhile
+		b, err = a.bodyOnce(ctx, id, nil)
+	}
+	return b, err
+}
+
+func (a *Account) bodyOnce(ctx context.Context, id messageID, known *keyring.SessionKey) (*Body, error) {
 	var m stored
 	var sealed []byte
 	err := a.s.cfg.DB.View(ctx, a.Owner(), func(tx store.Tx) (err error) {

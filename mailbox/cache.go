@@ -24,11 +24,26 @@ type keptOf struct {
 	size int64
 	used list.List // of *kept, the latest used first
 	byID map[messageID]*kept
-	keys map[messageID]keyring.SessionKey
+	keys map[messageID]keptKey
+}
+
+// keptKey is a session key, with the wrap that it came out of: a message that
+// is sealed anew has another.
+type keptKey struct {
+	wrap wrapMark
+	key  keyring.SessionKey
+}
+
+// wrapMark tells one PKESK from any other: the end of the wrapped key.
+type wrapMark [16]byte
+
+func markOf(pkesk []byte) (m wrapMark) {
+	copy(m[:], pkesk[max(0, len(pkesk)-len(m)):])
+	return m
 }
 
 // keyCost is about what one kept session key costs, in bytes.
-const keyCost = 96
+const keyCost = 112
 
 // kept is one message's index without its Text.
 type kept struct {
@@ -58,12 +73,13 @@ func (c *cache) get(sh *shared, id messageID) *message.Index {
 	return k.index
 }
 
-// key returns a message's session key, if it is kept.
-func (c *cache) key(sh *shared, id messageID) (key keyring.SessionKey, ok bool) {
+// key returns the session key that a message's wrap holds, if it is kept.
+func (c *cache) key(sh *shared, id messageID, pkesk []byte) (key keyring.SessionKey, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if o := c.owners[sh]; o != nil {
-		key, ok = o.keys[id]
+		k, kept := o.keys[id]
+		key, ok = k.key, kept && k.wrap == markOf(pkesk)
 	}
 	return key, ok
 }
@@ -72,19 +88,20 @@ func (c *cache) key(sh *shared, id messageID) (key keyring.SessionKey, ok bool) 
 func (c *cache) of(sh *shared) *keptOf {
 	o := c.owners[sh]
 	if o == nil {
-		o = &keptOf{byID: make(map[messageID]*kept), keys: make(map[messageID]keyring.SessionKey)}
+		o = &keptOf{byID: make(map[messageID]*kept), keys: make(map[messageID]keptKey)}
 		c.owners[sh] = o
 	}
 	return o
 }
 
 // putKey keeps a session key.
-func (c *cache) putKey(sh *shared, id messageID, key keyring.SessionKey) {
+func (c *cache) putKey(sh *shared, id messageID, pkesk []byte, key keyring.SessionKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := c.of(sh)
-	if _, ok := o.keys[id]; !ok {
-		o.keys[id] = key
+	_, ok := o.keys[id]
+	o.keys[id] = keptKey{markOf(pkesk), key}
+	if !ok {
 		c.size, o.size = c.size+keyCost, o.size+keyCost
 		c.shrink(o)
 	}

@@ -329,12 +329,12 @@ func (a *Account) unseal(id messageID, o *openedIndex) (key keyring.SessionKey, 
 
 // sessionKey returns what opens a message: 35 µs the first time.
 func (a *Account) sessionKey(id messageID, pkesk []byte) (keyring.SessionKey, error) {
-	if key, ok := a.s.cache.key(a.sh, id); ok {
+	if key, ok := a.s.cache.key(a.sh, id, pkesk); ok {
 		return key, nil
 	}
 	key, err := a.keys.Unwrap(pkesk)
 	if err == nil {
-		a.s.cache.putKey(a.sh, id, key)
+		a.s.cache.putKey(a.sh, id, pkesk, key)
 	}
 	return key, err
 }
