@@ -34,25 +34,26 @@ type Config struct {
 	HeapPercent int    // garbage kept, as a share of what is in use
 	Notices     string // folder that takes, as .eml files, what goes outside
 
-	RepliesOnly    bool
-	MessageBytes   int64
-	HolderQuota    int64
-	MemberQuota    int64
-	Recipients     int
-	UnknownShare   float64
-	UnknownLeast   int
-	UnknownMost    int
-	UnknownWindow  time.Duration
-	UnknownPause   time.Duration
-	RepeatDays     int
-	RepeatNoID     time.Duration
-	SessionIdle    time.Duration
-	SessionLife    time.Duration
-	CodeLife       time.Duration
-	CodeTries      int
-	Argon          keyring.Params
-	ConnsPerSource int
-	WebURL         string // where people reach the portal; "": where it listens
+	RepliesOnly     bool
+	MessageBytes    int64
+	HolderQuota     int64
+	MemberQuota     int64
+	Recipients      int
+	UnknownShare    float64
+	UnknownLeast    int
+	UnknownMost     int
+	UnknownWindow   time.Duration
+	UnknownPause    time.Duration
+	RepeatDays      int
+	RepeatNoID      time.Duration
+	SessionIdle     time.Duration
+	SessionLife     time.Duration
+	CodeLife        time.Duration
+	CodeTries       int
+	Argon           keyring.Params
+	ConnsPerSource  int
+	ConnsPerAccount int    // over IMAP
+	WebURL          string // where people reach the portal; "": where it listens
 
 	Keep struct { // house-keeping
 		SweepEvery, CompactEvery time.Duration // 0 is never
@@ -112,6 +113,7 @@ func (c *Config) settings() []setting {
 		{"limits.repeat_days", &c.RepeatDays, "days for which a repeated message adds nothing", atLeast(&c.RepeatDays, 1)},
 		{"limits.repeat_without_id", &c.RepeatNoID, "for how long it adds nothing if it came without a Message-ID", atLeast(&c.RepeatNoID, 1)},
 		{"limits.connections_per_source", &c.ConnsPerSource, "connections of one address to one port", atLeast(&c.ConnsPerSource, 1)},
+		{"limits.connections_per_account", &c.ConnsPerAccount, "IMAP connections signed in to one account", atLeast(&c.ConnsPerAccount, 1)},
 		{"keep.sweep_every", &c.Keep.SweepEvery, "how often blobs that no record names are removed; \"0s\" is never", neverOr(&c.Keep.SweepEvery, leastEvery)},
 		{"keep.sweep_grace", &c.Keep.SweepGrace, "a blob younger than this is left: its record may be still to come; at least 1h", atLeast(&c.Keep.SweepGrace, leastGrace)},
 		{"keep.sweep_share", &c.Keep.SweepShare, "if more than this share of all blobs is named by no record, none is removed", share(&c.Keep.SweepShare)},
@@ -137,7 +139,7 @@ func DefaultConfig() *Config {
 		StoreEngine: engineBolt, StoreShards: 1, BlobEngine: engineDir, InlineBytes: 256 << 10, HeapPercent: 400, Notices: "outbox",
 		MessageBytes: 25_000_000, HolderQuota: 5_000_000_000, MemberQuota: 5_000_000_000, Recipients: 100,
 		UnknownShare: 0.3, UnknownLeast: 20, UnknownMost: 1000, UnknownWindow: time.Hour, UnknownPause: 15 * time.Minute,
-		RepeatDays: 7, RepeatNoID: 10 * time.Minute, ConnsPerSource: 2000,
+		RepeatDays: 7, RepeatNoID: 10 * time.Minute, ConnsPerSource: 2000, ConnsPerAccount: 1000,
 		SessionIdle: 30 * time.Minute, SessionLife: 12 * time.Hour, CodeLife: 10 * time.Minute, CodeTries: 5,
 		Argon: keyring.DefaultParams(),
 	}

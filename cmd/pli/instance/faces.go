@@ -142,7 +142,7 @@ func (in *Instance) startSMTP(conf *tls.Config) error {
 
 func (in *Instance) startIMAP(conf *tls.Config) error {
 	s, err := imapd.New(imapd.Config{Mail: in.mail, Signin: in.signin, TLS: conf, Now: in.deps.Now, Log: in.deps.Log,
-		MaxPerAddress: in.cfg.ConnsPerSource, MaxAppend: in.cfg.MessageBytes + headroom})
+		MaxPerAddress: in.cfg.ConnsPerSource, MaxPerAccount: in.cfg.ConnsPerAccount, MaxAppend: in.cfg.MessageBytes + headroom})
 	if err != nil {
 		return err
 	}
