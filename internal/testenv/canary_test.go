@@ -220,12 +220,25 @@ func formsOf(word string) map[string][]byte {
 }
 
 // scan fails for each file below the instance's folder, its outbox among them,
-// and below those of the servers that keep its stores, that contains the word, and for the log if it does.
+// and below those of the servers that keep its stores, that contains the word,
+// and for the log if it does.
 func (c correspondence) scan(when, word string, log *logged) {
 	t := c.T
 	t.Helper()
-	files, notices := 0, 0
-	look := func(name string, b []byte) { mustNotHave(t, when+": "+name, b, word) }
+	if n := scanFiles(t, when, word, append(testenv.ServerFolders(t), c.Dir)...); n < 5 || len(c.Outbox()) == 0 {
+		t.Errorf("%s: scanned %d files, %d of the outbox", when, n, len(c.Outbox()))
+	}
+	text := log.text()
+	if !strings.Contains(text, "level=DEBUG") && !strings.Contains(text, "level=INFO") {
+		t.Errorf("%s: nothing was logged: %s", when, text)
+	}
+	mustNotHave(t, when+": the log", []byte(text), word)
+}
+
+// scanFiles fails the test for each file below some folders that has the word
+// in it or in its name, and returns how many there are.
+func scanFiles(t testing.TB, when, word string, dirs ...string) (files int) {
+	t.Helper()
 	visit := func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // a server's file that has gone meanwhile
@@ -237,29 +250,14 @@ func (c correspondence) scan(when, word string, log *logged) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
 		files++
-		if rel, _ := filepath.Rel(c.Dir, path); strings.Contains(rel, word) {
-			t.Errorf("%s: the name of %s contains the word", when, path)
+		mustNotHave(t, when+": "+path, append(b, path...), word)
+		return err
+	}
+	for _, dir := range dirs {
+		if err := filepath.WalkDir(dir, visit); err != nil {
+			t.Errorf("%s: %v", when, err)
 		}
-		if filepath.Dir(path) == filepath.Clean(c.File.Outbox) {
-			notices++
-		}
-		look(path, b)
-		return nil
 	}
-	err := filepath.WalkDir(c.Dir, visit)
-	for _, dir := range testenv.ServerFolders(t) {
-		err = errors.Join(err, filepath.WalkDir(dir, visit))
-	}
-	if err != nil || files < 5 || notices == 0 {
-		t.Errorf("%s: scanned %d files, %d of the outbox: %v", when, files, notices, err)
-	}
-	text := log.text()
-	if !strings.Contains(text, "level=DEBUG") && !strings.Contains(text, "level=INFO") {
-		t.Errorf("%s: nothing was logged: %s", when, text)
-	}
-	look("the log", []byte(text))
+	return files
 }

@@ -19,8 +19,8 @@ import (
 
 // A program that dies with open sessions, one in the midst of a delivery, tells
 // in its traceback where it was and nothing of what it was about, and leaves no
-// core, not even where somebody has raised the limit meanwhile (D4; security:
-// core dumps are off).
+// core, not even where somebody has raised the limit meanwhile, nor a file with
+// what was on its way (D4; security: core dumps are off).
 func TestCrashTellsNothing(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGSEGV} {
@@ -33,11 +33,11 @@ func TestCrashTellsNothing(t *testing.T) {
 
 func crash(t *testing.T, s syscall.Signal) {
 	word := testenv.Word()
-	dir, stderr := t.TempDir(), new(logged)
+	dir, spool, stderr := t.TempDir(), t.TempDir(), new(logged)
 	child := testenv.StartChildWith(t, filepath.Join(t.TempDir(), "demo"), func(cmd *exec.Cmd) {
 		allowCore(cmd)
 		cmd.Dir, cmd.Stderr = dir, stderr
-		cmd.Env = append(os.Environ(), "GOTRACEBACK=crash") // all goroutines, then a core if one may be left
+		cmd.Env = append(os.Environ(), "TMPDIR="+spool, "GOTRACEBACK=crash") // all goroutines, then a core if one may be left
 	}, "--debug")
 	c := correspondence{child.Env, child.File.Professionals[0], child.File.Holders[0]}
 	c.Write(c.doctor.MailPassword, demo.Message{From: c.doctor.Address, To: c.holder.Address, Subject: "Sujet " + word, Text: strings.Repeat("Corps "+word+"\n", 50_000)})
@@ -53,6 +53,9 @@ func crash(t *testing.T, s syscall.Signal) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("it left %v: %v", left, err)
+	}
+	if n := scanFiles(t, "after it crashed", word, c.Dir, spool); n < 5 {
+		t.Errorf("it left %d files", n)
 	}
 	traceback := stderr.text()
 	for _, frame := range []string{unix.SignalName(s), "goroutine ", "pli/mailbox/imapd.", "pli/mss/smtpd."} {
