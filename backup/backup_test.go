@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -424,10 +425,19 @@ func TestPruneWaits(t *testing.T) {
 		t.Errorf("a prune beside a backup: %v", err)
 	}
 	h.run() // backups do not hinder one another
+	if _, err := backup.Check(t.Context(), h.config(), true); !errs.Is(err, errs.Conflict) {
+		t.Errorf("damage is removed beside a backup, which counts on what is there: %v", err)
+	}
+	h.check(false)
 	h.repo.Delete(t.Context(), lock)
-	held("prune", time.Now())
+	prune := held("prune", time.Now())
 	if _, err := backup.Run(t.Context(), h.config(), h.Instance, h.options()); !errs.Is(err, errs.Conflict) {
 		t.Errorf("a backup beside a prune: %v", err)
+	}
+	conf := h.config()
+	conf.Repo = mute{h.repo, prune}
+	if _, err := backup.Run(t.Context(), conf, h.Instance, h.options()); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("a backup beside what may be a prune: %v", err)
 	}
 	held("prune", time.Now().Add(-11*time.Minute))
 	h.run()
@@ -436,6 +446,94 @@ func TestPruneWaits(t *testing.T) {
 	if left > 0 {
 		t.Errorf("%d locks are left", left)
 	}
+}
+
+// mute is a repository that does not answer when asked for one object.
+type mute struct {
+	backup.Repository
+	name string
+}
+
+func (m mute) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == m.name {
+		return nil, blob.ErrUnavailable
+	}
+	return m.Repository.Get(ctx, name)
+}
+
+// TestLatestTellsWhatItPasses: who restores the latest backup hears that there
+// is a later one which cannot be used.
+func TestLatestTellsWhatItPasses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.fill()
+	first := h.run()
+	second := h.run()
+	h.flip("manifests/" + second.Name)
+	var said bytes.Buffer
+	conf := h.config()
+	conf.Log = slog.New(slog.NewTextHandler(&said, nil))
+	b, err := backup.Open(t.Context(), conf, "")
+	if err != nil || b.Name != first.Name || !strings.Contains(said.String(), second.Name) {
+		t.Errorf("opened %s, %v; said %q", b.Name, err, said.String())
+	}
+}
+
+// TestKeysFileOfAKilledRun: what a run that was killed has left of the file of
+// data keys goes with the next one, as it has keys that may be destroyed since.
+func TestKeysFileOfAKilledRun(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.fill()
+	o := h.options()
+	o.Keys = filepath.Join(t.TempDir(), "pli.keys")
+	files := func() (names []string) {
+		list, err := os.ReadDir(filepath.Dir(o.Keys))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range list {
+			names = append(names, f.Name())
+		}
+		return names
+	}
+	killed := h.Instance
+	killed.Keys = atKeys{h.Keys, func() {
+		for _, name := range files() { // as they lie when the process is killed here
+			path := filepath.Join(filepath.Dir(o.Keys), name)
+			if err := os.Link(path, path+".kept"); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	if _, err := backup.Run(t.Context(), h.config(), killed, o); err == nil {
+		t.Fatal("it was not stopped")
+	}
+	left := files()
+	if len(left) != 1 {
+		t.Fatalf("left: %v", left)
+	}
+	path := filepath.Join(filepath.Dir(o.Keys), left[0])
+	if err := os.Rename(path, strings.TrimSuffix(path, ".kept")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Run(t.Context(), h.config(), h.Instance, o); err != nil {
+		t.Fatal(err)
+	}
+	if got := files(); len(got) != 1 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// atKeys is a store of keys of which nothing can be read once fn was called.
+type atKeys struct {
+	store.DB
+	fn func()
+}
+
+func (d atKeys) Owners(context.Context, store.Owner, int) ([]store.Owner, error) {
+	d.fn()
+	return nil, store.ErrUnavailable
 }
 
 // TestDamagedInstance: what the instance cannot give is told, and the rest is

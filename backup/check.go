@@ -21,9 +21,17 @@ type Checked struct {
 
 // Check reads everything that the backups of a repository name and compares
 // every digest. With remove, what is damaged is deleted, so that the next
-// backup writes it anew if the instance still has it.
+// backup writes it anew if the instance still has it; a backup that is at work
+// counts on what is there, so that it is then a Conflict.
 func Check(ctx context.Context, cfg Config, remove bool) (Checked, error) {
 	cfg = cfg.withDefaults()
+	if remove {
+		unlock, err := lock(ctx, cfg, lockPrune, lockBackup)
+		if err != nil {
+			return Checked{}, err
+		}
+		defer unlock()
+	}
 	c := &checking{cfg: cfg, remove: remove, seen: make(map[string]bool), meter: newMeter(cfg)}
 	list, problems, err := List(ctx, cfg)
 	if err != nil {

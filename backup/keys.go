@@ -114,7 +114,13 @@ func parseKeysHead(r io.Reader, path string) (h keysHead, n int, err error) {
 // writeKeys writes the one current copy of the data keys in place of the one
 // before.
 func writeKeys(ctx context.Context, cfg Config, o Options, keys store.DB) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(o.Keys), ".pli-keys-") // mode 0600
+	// One name for all runs: what one that was killed has left holds keys that
+	// may be destroyed by now.
+	unfinished := filepath.Join(filepath.Dir(o.Keys), "."+filepath.Base(o.Keys)+".pli-new")
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the file of data keys: %w", err)
+	}
+	f, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("the file of data keys: %w", err)
 	}

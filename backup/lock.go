@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 // What works on a repository.
 const (
 	lockBackup = "backup"
-	lockPrune  = "prune"
+	lockPrune  = "prune" // whatever takes objects away
 )
 
 // A lock is an object with the time at which whoever holds it was last alive.
@@ -75,8 +76,11 @@ func hindered(ctx context.Context, cfg Config, kind string) error {
 	}
 	for _, name := range held {
 		r, err := cfg.Repo.Get(ctx, name)
-		if err != nil {
+		if errors.Is(err, ErrNotFound) {
 			continue // released meanwhile
+		}
+		if err != nil {
+			return err
 		}
 		text, err := io.ReadAll(io.LimitReader(r, 64))
 		r.Close()

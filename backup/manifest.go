@@ -159,7 +159,7 @@ func List(ctx context.Context, cfg Config) (list []Manifest, problems []error, e
 }
 
 // latest returns the newest backup that can be used, or an error of kind
-// NotFound.
+// NotFound. A newer one that cannot is told in the log.
 func latest(ctx context.Context, cfg Config) (Manifest, error) {
 	all, err := names(ctx, cfg.Repo)
 	if err != nil {
@@ -170,6 +170,9 @@ func latest(ctx context.Context, cfg Config) (Manifest, error) {
 		m, err := readManifest(ctx, cfg, name)
 		if err == nil || !unusable(err) {
 			return m, err
+		}
+		if !errs.Is(err, errs.NotFound) { // else pruned meanwhile
+			cfg.Log.Warn("backup: the newest backup cannot be used; looking at the one before", "backup", name, "err", err)
 		}
 		problems = errors.Join(problems, err)
 	}
