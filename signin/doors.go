@@ -138,6 +138,13 @@ func (d *doors) addSession(key [32]byte, s *session, most, room int) bool {
 	return true
 }
 
+// in reports whether an account has a session.
+func (d *doors) in(owner store.Owner) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.members[owner]) > 0
+}
+
 // forgetSession takes a session away; the caller holds the lock. Its keys are
 // not wiped: what is still being answered for it may use them to its end.
 func (d *doors) forgetSession(key [32]byte) {

@@ -127,9 +127,31 @@ func (s *Service) Keys(ctx context.Context, owner store.Owner) (KeyState, error)
 // Errors: NotFound; TooLarge when too many generations wait for their mail to
 // be sealed again.
 func (s *Service) Rotate(ctx context.Context, owner store.Owner) error {
-	return s.witnessed(ctx, owner, Rotated, identity.Actor{}, func(a *account) error {
+	var now *account
+	err := s.witnessed(ctx, owner, Rotated, identity.Actor{}, func(a *account) error {
+		now = a
 		return a.ring.Rotate(nil, s.cfg.Now())
 	})
+	if err != nil {
+		return err
+	}
+	if keys := s.open.any(owner, now.ring.Recipient()); keys != nil && s.InUse(owner) {
+		s.waiting(owner, now.profile.Actor, keys)
+	}
+	return nil
+}
+
+// waiting tells of keys under the older of which mail may lie.
+func (s *Service) waiting(owner store.Owner, actor identity.Actor, keys *keyring.Bundle) {
+	if s.cfg.Waiting != nil && keys.Generations() > 1 {
+		s.cfg.Waiting(owner, actor, keys)
+	}
+}
+
+// InUse reports whether anybody is signed in to an account in this process, at
+// the portal or by a mail client.
+func (s *Service) InUse(owner store.Owner) bool {
+	return s.doors.in(owner) || s.watches.in(owner)
 }
 
 // Retire forgets the keys of an account older than the generation given: what

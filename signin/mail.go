@@ -100,6 +100,7 @@ func (s *Service) openMail(ctx context.Context, now time.Time, address, password
 		s.complete(ctx, a.owner, keys)
 	}
 	p := a.profile
+	s.waiting(a.owner, p.Actor, keys)
 	return &Opened{Actor: p.Actor, Account: a.owner, Address: p.Address, Keys: keys, Slot: slot}, nil
 }
 

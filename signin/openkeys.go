@@ -41,6 +41,19 @@ func (o *openKeys) refresh(owner store.Owner, r *keyring.Ring) {
 	}
 }
 
+// any returns one of the open bundles of an account that knows all of its
+// ring's keys, nil if there is none.
+func (o *openKeys) any(owner store.Owner, recipient keyring.Recipient) *keyring.Bundle {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.by[owner] {
+		if b := p.Value(); b != nil && b.Recipient() == recipient {
+			return b
+		}
+	}
+	return nil
+}
+
 // sweep forgets the bundles that nobody holds any more.
 func (o *openKeys) sweep() {
 	o.mu.Lock()

@@ -42,6 +42,7 @@ func (s *Service) begin(w *waiting, now time.Time, remote netip.Addr) (*Session,
 		w.keys.Wipe()
 		return nil, errCrowd
 	}
+	s.waiting(w.owner, w.profile.Actor, w.keys)
 	return kept.copy(token), nil
 }
 

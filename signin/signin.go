@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pli/certs/keyring"
+	"pli/identity"
 	"pli/internal/errs"
 	"pli/notify"
 	"pli/store"
@@ -54,6 +55,11 @@ type Config struct {
 	// transaction of the account's, together with what the change leaves for
 	// the holder: a trace line, a notice. Default: a bare transaction.
 	Witness func(ctx context.Context, c KeyChange, fn func(tx store.Tx) error) error
+	// Waiting is told of an account with several generations of keys, under the
+	// older of which mail may lie: when somebody signs in to it, and when its
+	// keys are renewed while somebody is. keys are theirs, good at least until
+	// InUse says no. It must not block. May be nil.
+	Waiting func(account store.Owner, actor identity.Actor, keys *keyring.Bundle)
 }
 
 func (c Config) withDefaults() Config {

@@ -55,6 +55,13 @@ func (d *watches) drop(account store.Owner, w *watch) {
 	}
 }
 
+// in reports whether an account has a session of a mail client.
+func (d *watches) in(owner store.Owner) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.held[owner]) > 0
+}
+
 // fire ends the sessions of an account that fit.
 func (d *watches) fire(account store.Owner, fits func(slot string) bool) {
 	d.mu.Lock()

@@ -26,6 +26,7 @@ type cli struct {
 	Space   spaceCmd   `cmd:"" help:"Spaces of holders: add, list, move through their life."`
 	Member  memberCmd  `cmd:"" help:"Members (professionals, establishments) and their mailboxes."`
 	Quota   quotaCmd   `cmd:"" help:"How much an account's mail holds and may hold."`
+	Key     keyCmd     `cmd:"" help:"Keys: recovery by two operators, rotation, and how they stand."`
 	Domain  domainCmd  `cmd:"" help:"Domains of the trusted space and their operators' certificates."`
 	Verify  verifyCmd  `cmd:"" help:"Check everything that is stored: records, seals, bodies, traces."`
 	Backup  backupCmd  `cmd:"" help:"Copy everything, sealed, while the instance runs; list, check and prune backups."`

@@ -43,6 +43,7 @@ func (c *memberAddCmd) Run(a *app) error {
 	}
 	return a.print(c.JSON, out, func(w io.Writer) {
 		fmt.Fprintf(w, "%s %s (%s)\nMail password, shown this once: %s\n", out.Type, out.Address, out.Name, out.MailPassword)
+		printCode(w, out.RecoveryCode)
 	})
 }
 

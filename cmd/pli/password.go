@@ -27,23 +27,30 @@ func (p passwordFile) into(password *string) error {
 	case *password != "":
 		return errs.New(errs.Invalid, "give --password or --password-file, not both")
 	}
+	text, err := readPassword("--password-file", p.PasswordFile)
+	*password = text
+	return err
+}
+
+// readPassword returns the one line of a file that a flag names; - is standard
+// input.
+func readPassword(flag, path string) (string, error) {
 	in := os.Stdin
-	if p.PasswordFile != "-" {
-		f, err := os.Open(p.PasswordFile)
+	if path != "-" {
+		f, err := os.Open(path)
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer f.Close()
 		in = f
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxPasswordLine+1))
 	if err != nil {
-		return fmt.Errorf("--password-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	if len(text) == 0 || len(text) > maxPasswordLine-2 || bytes.ContainsAny(text, "\r\n") {
-		return errs.New(errs.Invalid, "--password-file: one line is wanted, of at most %d bytes", maxPasswordLine-2)
+		return "", errs.New(errs.Invalid, "%s: one line is wanted, of at most %d bytes", flag, maxPasswordLine-2)
 	}
-	*password = string(text)
-	return nil
+	return string(text), nil
 }

@@ -55,7 +55,15 @@ func (c *spaceAddCmd) Run(a *app) error {
 		if out.MailPassword != "" {
 			fmt.Fprintf(w, "Mail password, shown this once: %s\n", out.MailPassword)
 		}
+		printCode(w, out.RecoveryCode)
 	})
+}
+
+// printCode prints a recovery code, where there is one.
+func printCode(w io.Writer, code string) {
+	if code != "" {
+		fmt.Fprintf(w, "Recovery code, shown this once, for the holder to keep in a safe place: %s\n", code)
+	}
 }
 
 type spaceListCmd struct {
@@ -117,6 +125,7 @@ func (c *spaceActivateCmd) Run(a *app) error {
 	}
 	return a.print(c.JSON, out, func(w io.Writer) {
 		fmt.Fprintf(w, "%s is active\nMail password, shown this once: %s\n", out.Address, out.MailPassword)
+		printCode(w, out.RecoveryCode)
 	})
 }
 

@@ -34,23 +34,26 @@ type Config struct {
 	HeapPercent int    // garbage kept, as a share of what is in use
 	Notices     string // folder that takes, as .eml files, what goes outside
 
-	RepliesOnly     bool
-	MessageBytes    int64
-	HolderQuota     int64
-	MemberQuota     int64
-	Recipients      int
-	UnknownShare    float64
-	UnknownLeast    int
-	UnknownMost     int
-	UnknownWindow   time.Duration
-	UnknownPause    time.Duration
-	RepeatDays      int
-	RepeatNoID      time.Duration
-	SessionIdle     time.Duration
-	SessionLife     time.Duration
-	CodeLife        time.Duration
-	CodeTries       int
-	Argon           keyring.Params
+	RepliesOnly   bool
+	MessageBytes  int64
+	HolderQuota   int64
+	MemberQuota   int64
+	Recipients    int
+	UnknownShare  float64
+	UnknownLeast  int
+	UnknownMost   int
+	UnknownWindow time.Duration
+	UnknownPause  time.Duration
+	RepeatDays    int
+	RepeatNoID    time.Duration
+	SessionIdle   time.Duration
+	SessionLife   time.Duration
+	CodeLife      time.Duration
+	CodeTries     int
+	Argon         keyring.Params
+
+	RecoveryOperators []string // files of the two public keys that recover accounts together; none: nobody can
+
 	ConnsPerSource  int
 	ConnsPerAccount int    // over IMAP
 	WebURL          string // where people reach the portal; "": where it listens
@@ -127,6 +130,7 @@ func (c *Config) settings() []setting {
 		{"signin.argon2_memory_kib", &c.Argon.Memory, "memory of one password derivation, in KiB", atLeast(&c.Argon.Memory, 8)},
 		{"signin.argon2_passes", &c.Argon.Passes, "passes of one password derivation", atLeast(&c.Argon.Passes, 1)},
 		{"signin.argon2_lanes", &c.Argon.Threads, "lanes of one password derivation", atLeast(&c.Argon.Threads, 1)},
+		{"recovery.operators", &c.RecoveryOperators, "files of two operators' public keys (pli key operator), which together recover an account; empty: nobody can", noneOrTwo(&c.RecoveryOperators)},
 	}
 }
 
@@ -176,6 +180,9 @@ func (c *Config) resolve(base string) {
 	paths := []*string{&c.Dir, &c.Certificate, &c.Key, &c.Notices}
 	for i := range c.Trust {
 		paths = append(paths, &c.Trust[i])
+	}
+	for i := range c.RecoveryOperators {
+		paths = append(paths, &c.RecoveryOperators[i])
 	}
 	for _, p := range paths {
 		if !filepath.IsAbs(*p) {

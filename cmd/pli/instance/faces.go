@@ -44,6 +44,8 @@ func (in *Instance) Start() error {
 	in.stop = stop
 	in.work(ctx, "outbox", in.outbox.Run)
 	in.work(ctx, "sign-in", in.signin.Run)
+	in.work(ctx, "keys", in.completeKeys)
+	in.resealing.start(ctx)
 	in.work(ctx, "heap", in.tendHeap)
 	in.startKeep(ctx)
 	if in.lease != nil {

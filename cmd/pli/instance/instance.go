@@ -60,6 +60,7 @@ type Instance struct {
 	outbox    *notify.Outbox
 	metrics   *metrics
 	keeping   keeping
+	resealing resealing
 
 	addrs  Addrs
 	faces  []face
@@ -96,9 +97,14 @@ func (in *Instance) openRooms(ctx context.Context, master *sealed.Master) (err e
 	in.outbox = notify.NewOutbox(notify.OutboxConfig{DB: in.db, Sender: sender, Now: now, Log: log, Sent: in.metrics.notice})
 	in.spaces = space.NewService(space.Config{DB: in.db, Names: n, Now: now, Log: log})
 	in.gate = consent.NewGate(consent.Config{DB: in.db, Outbox: in.outbox, Now: now, Log: log})
+	in.resealing.in = in
+	operators, err := cfg.recoveryKeys()
+	if err != nil {
+		return err
+	}
 	in.signin, err = signin.New(signin.Config{DB: in.db, Names: n, Server: master.Derive("server slots"), Sender: sender,
 		Now: now, Log: log, CodeLife: cfg.CodeLife, CodeTries: cfg.CodeTries,
-		SessionIdle: cfg.SessionIdle, SessionMax: cfg.SessionLife, Argon: cfg.Argon})
+		SessionIdle: cfg.SessionIdle, SessionMax: cfg.SessionLife, Argon: cfg.Argon, Operators: operators, Witness: in.witness, Waiting: in.resealing.begin})
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,10 @@ func (in *Instance) operate(ctx context.Context, name string, body []byte) (any,
 		"export":         decoded(in.Export),
 		"backup":         decoded(in.Backup),
 		"restore":        decoded(in.RestoreAccount),
+		"key.status":     decoded(in.KeyStatus),
+		"key.rotate":     decoded(in.RotateKeys),
+		"key.escrow":     decoded(in.KeyEscrow),
+		"key.recover":    decoded(in.RecoverKeys),
 		"keep.status":    decoded(in.KeepStatus),
 		"keep.sweep":     decoded(in.Sweep),
 		"keep.compact":   decoded(in.Compact),
@@ -80,7 +84,8 @@ type SpaceInfo struct {
 	Address      string `json:"address"`
 	Name         string `json:"name"`
 	State        string `json:"state"`
-	MailPassword string `json:"mail_password,omitempty"` // once, at creation
+	MailPassword string `json:"mail_password,omitempty"` // once, at activation
+	RecoveryCode string `json:"recovery_code,omitempty"` // the same
 }
 
 func info(s space.Space) SpaceInfo {
@@ -167,13 +172,13 @@ func (in *Instance) ActivateSpace(ctx context.Context, a SpaceActivate) (SpaceIn
 }
 
 func (in *Instance) activateSpace(ctx context.Context, id store.Owner, login, password string) (SpaceInfo, error) {
-	mailPassword, err := in.activate(ctx, id, login, password)
+	mailPassword, code, err := in.activate(ctx, id, login, password)
 	if err != nil {
 		return SpaceInfo{}, err
 	}
 	s, err := in.changeState(ctx, id, space.Active)
 	out := info(s)
-	out.MailPassword = mailPassword
+	out.MailPassword, out.RecoveryCode = mailPassword, code
 	return out, err
 }
 
@@ -227,18 +232,21 @@ func (in *Instance) provision(ctx context.Context, owner store.Owner, p signin.P
 // firstClient is the label of the mail password that an account begins with.
 const firstClient = "Client de messagerie"
 
-// activate gives an account its sign-in and one mail password, which it
-// returns.
-func (in *Instance) activate(ctx context.Context, owner store.Owner, login, password string) (string, error) {
+// activate gives an account its sign-in, one mail password and a recovery
+// code, and returns the two.
+func (in *Instance) activate(ctx context.Context, owner store.Owner, login, password string) (mailPassword, code string, err error) {
 	if err := in.signin.SetPassword(ctx, owner, login, password); err != nil {
-		return "", err
+		return "", "", err
 	}
 	keys, err := in.signin.Unlock(ctx, owner, password)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer keys.Wipe()
-	return in.signin.AddMailPassword(ctx, owner, keys, firstClient)
+	if mailPassword, err = in.signin.AddMailPassword(ctx, owner, keys, firstClient); err == nil {
+		code, err = in.signin.AddRecoveryCode(ctx, owner, keys)
+	}
+	return mailPassword, code, err
 }
 
 // ListArgs bounds a listing.
@@ -331,6 +339,7 @@ type MemberInfo struct {
 	Type         string `json:"type"`
 	Name         string `json:"name"`
 	MailPassword string `json:"mail_password,omitempty"` // once, at creation
+	RecoveryCode string `json:"recovery_code,omitempty"` // the same, if there is a sign-in
 }
 
 // AddMember makes a member's mailbox with its account keys.
@@ -356,7 +365,7 @@ func (in *Instance) AddMember(ctx context.Context, a MemberAdd) (MemberInfo, err
 	}
 	out := MemberInfo{Address: address.String(), Type: a.Type, Name: a.Name}
 	if a.Login != "" {
-		out.MailPassword, err = in.activate(ctx, owner, a.Login, a.Password)
+		out.MailPassword, out.RecoveryCode, err = in.activate(ctx, owner, a.Login, a.Password)
 	} else {
 		out.MailPassword, err = in.signin.AddMailPassword(ctx, owner, nil, firstClient)
 	}
