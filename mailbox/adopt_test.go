@@ -129,6 +129,10 @@ func (p *person) lived() {
 	h.must(err)
 	expunge(h.t, v, 3)
 	h.must(a.Delete(ctx, "Ancien"))
+	h.paged(a)
+	a.Close()
+	a = p.open() // whose first pass looks at everything
+	h.paged(a)
 	a.Close()
 }
 

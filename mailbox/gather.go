@@ -3,6 +3,7 @@ package mailbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 
 	"pli/certs/keyring"
@@ -42,6 +43,8 @@ type gathering struct {
 // maxAttachment is how many bytes of an attachment, decoded, are read for text.
 const maxAttachment = 16 << 20
 
+var errTooLong = errors.New("mailbox: more text than a page holds")
+
 func (g *gathering) run(ctx context.Context) error {
 	fields, err := readHeader(g.ix, g.body)
 	if err != nil {
@@ -50,16 +53,17 @@ func (g *gathering) run(ctx context.Context) error {
 	for i := range fields {
 		g.words.header = append(append(g.words.header, foldField(&fields[i])...), 0)
 	}
-	g.add(g.ix.Text)
-	for _, p := range textParts(g.ix) {
-		text, err := message.WordsOf(p.Content(g.body), p, maxSearchPart)
-		if err != nil {
-			return err
-		}
-		g.add(message.Fold(text))
+	err = eachText(g.ix, g.body, func(text string) error {
+		g.add(text)
 		if g.words.size() > maxLongText {
-			return nil
+			return errTooLong
 		}
+		return nil
+	})
+	if err == errTooLong {
+		return nil
+	} else if err != nil {
+		return err
 	}
 	for _, name := range fileNames(g.ix) {
 		g.add(message.Fold(name))

@@ -83,7 +83,7 @@ func (h *house) store(folder string) store.DB {
 
 // service returns another service on the same stores, as after a restart.
 func (h *house) service(limits ...func(*mailbox.Config)) *mailbox.Service {
-	cfg := mailbox.Config{DB: h.db, Blobs: h.blobs, Gate: h.gate, Hub: h.hub, Now: h.clock, Log: quiet()}
+	cfg := mailbox.Config{DB: h.db, Blobs: h.blobs, Gate: h.gate, Hub: h.hub, Now: h.clock, Log: quiet(), PageDelay: time.Millisecond}
 	for _, l := range limits {
 		l(&cfg)
 	}

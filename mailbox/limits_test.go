@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pli/certs/keyring"
 	"pli/internal/errs"
@@ -203,7 +204,7 @@ func TestALargeMessageIsNeverHeldWhole(t *testing.T) {
 // The cache's bound is real: what is kept of many messages is not more.
 func TestIndexCacheHoldsNoMore(t *testing.T) {
 	const bound = 100_000
-	h := newHouse(t, func(c *mailbox.Config) { c.IndexCache = bound })
+	h := newHouse(t, func(c *mailbox.Config) { c.IndexCache, c.PageDelay = bound, time.Hour })
 	paule := h.person("paule")
 	h.deliver(letter(strings.Repeat("a long subject ", 60), "text"), paule)
 	a := paule.open()

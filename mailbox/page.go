@@ -428,6 +428,14 @@ func (s *Service) free(buf *pageBuffer) {
 	s.pages.Put(buf)
 }
 
+// scanPages reads every page, and calls bad for each record that does not open.
+func scanPages(tx store.Tx, bad func()) error {
+	return store.ScanAround(tx, []byte(prefixPage), store.After([]byte(prefixPage)), func(_, _ []byte) error { return nil }, func(*store.Damage) error {
+		bad()
+		return nil
+	})
+}
+
 // dropPages removes the pages of the messages of one index page.
 func dropPages(tx store.Tx, box boxID, from UID) error {
 	to := from + (pageUIDs - 1)

@@ -34,7 +34,7 @@ type Rebuilt struct {
 // whose operation writes the trace.
 func (s *Service) Rebuild(ctx context.Context, owner store.Owner) (Rebuilt, error) {
 	b := &rebuilding{s: s, owner: owner}
-	for _, step := range []func(context.Context) error{b.directory, b.purge, b.messages, b.entries, b.recover, b.refs, b.use} {
+	for _, step := range []func(context.Context) error{b.directory, b.pages, b.purge, b.messages, b.entries, b.recover, b.refs, b.use} {
 		if err := step(ctx); err != nil {
 			return b.done, err
 		}
@@ -66,7 +66,13 @@ func (b *rebuilding) update(ctx context.Context, fn func(tx store.Tx) error) err
 
 // pages drops what sessions have derived: they make it anew.
 func (b *rebuilding) pages(ctx context.Context) error {
-	return b.s.dropPagesOf(ctx, b.owner, func(boxID) bool { return true })
+	err := b.view(ctx, func(tx store.Tx) error {
+		damaged := 0
+		err := scanPages(tx, func() { damaged++ })
+		b.done.Damaged += damaged
+		return err
+	})
+	return errors.Join(err, b.s.dropPagesOf(ctx, b.owner, func(boxID) bool { return true }))
 }
 
 // directory makes the list of boxes whole, and their counters.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pli/certs/keyring"
 	"pli/mailbox"
@@ -152,7 +153,7 @@ func TestResealIsTakenUpAgain(t *testing.T) {
 			t.Fatal("it does not come to an end")
 		}
 		cut := &cutting{DB: h.db, left: 1}
-		mail := h.service(func(c *mailbox.Config) { c.DB = cut })
+		mail := h.service(func(c *mailbox.Config) { c.DB, c.PageDelay = cut, time.Hour })
 		a, err := mail.Open(t.Context(), p.actor(), p.owner, p.keys)
 		h.must(err)
 		if _, err := a.Reseal(t.Context(), func(mailbox.Resealed) {}); err != nil && !errors.Is(err, errPower) {

@@ -120,7 +120,7 @@ func Subject(s string) []mailbox.HeaderMatch {
 // Criteria are bounded in depth and number.
 func TestSearchBounds(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *mailbox.Config) { c.MaxSearchRead = 200_000 })
+	h := newHouse(t, func(c *mailbox.Config) { c.MaxSearchRead, c.PageDelay = 200_000, time.Hour })
 	paule := h.person("paule")
 	v := searchable(h, paule)
 	nest := func(n int) mailbox.Criteria {
@@ -153,7 +153,7 @@ func TestSearchBounds(t *testing.T) {
 	if _, err := v.Search(t.Context(), needle); err != nil {
 		t.Errorf("within the bytes to read: %v", err)
 	}
-	small := h.service(func(c *mailbox.Config) { c.MaxSearchRead = 100_000 })
+	small := h.service(func(c *mailbox.Config) { c.MaxSearchRead, c.PageDelay = 100_000, time.Hour })
 	a, err := small.Open(t.Context(), paule.actor(), paule.owner, paule.keys)
 	h.must(err)
 	defer a.Close()

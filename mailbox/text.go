@@ -111,10 +111,11 @@ func textTest(value string, limits message.Limits, header bool) func(*subject, l
 		if s.index == nil {
 			return unknown, nil // a text too long for a page
 		}
-		if strings.Contains(s.index.Text, value) || inNames(s.index, value) || header && envelopeHas(&s.index.Envelope, value) {
+		inText := strings.Contains(s.index.Text, value)
+		switch {
+		case inText && oneText(s.index), inNames(s.index, value), header && envelopeHas(&s.index.Envelope, value):
 			return yes, nil
-		}
-		if !header && wholeText(s.index, limits) {
+		case !inText && !header && wholeText(s.index, limits):
 			return no, nil
 		}
 		return unknown, nil
@@ -135,16 +136,49 @@ func bodyTest(s *subject, value string, header bool) (truth, error) {
 	if inNames(s.index, value) {
 		return yes, nil
 	}
-	for _, p := range textParts(s.index) {
-		text, err := message.WordsOf(p.Content(s.body), p, maxSearchPart)
-		if err != nil {
-			return no, err
+	found := errors.New("found")
+	err := eachText(s.index, s.body, func(text string) error {
+		if strings.Contains(text, value) {
+			return found
 		}
-		if strings.Contains(message.Fold(text), value) {
-			return yes, nil
-		}
+		return nil
+	})
+	if err == found {
+		return yes, nil
 	}
-	return no, nil
+	return no, err
+}
+
+// eachText calls fn for each text of a message, folded, its attachments' apart:
+// the text parts, and the subjects of messages within. An error of fn ends it.
+func eachText(ix *message.Index, body *Body, fn func(text string) error) (err error) {
+	ix.Walk(func(_ string, p *message.Part) bool {
+		switch {
+		case err != nil:
+		case p.Message != nil:
+			err = fn(message.Fold(p.Message.Envelope.Subject))
+		case p.Type == "text":
+			var text string
+			if text, err = message.WordsOf(p.Content(body), p, maxSearchPart); err == nil {
+				err = fn(message.Fold(text))
+			}
+		}
+		return err == nil
+	})
+	return err
+}
+
+// oneText reports whether an index's Text is of one part: else a match in it may
+// run from one text into the next.
+func oneText(ix *message.Index) bool {
+	n := 0
+	ix.Walk(func(_ string, p *message.Part) bool {
+		if p.Type == "text" || p.Message != nil {
+			n++
+		}
+		return n < 2
+	})
+	return n < 2
 }
 
 // foldField returns a header field as searches compare it.

@@ -138,6 +138,11 @@ func (c *checking) run() error {
 	if _, err := c.tx.Get([]byte(keyOpened)); errors.Is(err, store.ErrCorrupt) {
 		c.problem(AboutMailbox, "", "the record of who opened it last is damaged")
 	}
+	if err := scanPages(c.tx, func() {
+		c.problem(AboutMailbox, "", "a page that its search is made from is damaged: the next session, or a repair, makes it anew")
+	}); err != nil {
+		return err
+	}
 	d, err := loadDirectory(c.tx)
 	switch {
 	case errs.Is(err, errs.NotFound):
