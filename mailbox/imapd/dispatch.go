@@ -34,6 +34,9 @@ func (g *guard) dispatch() error {
 		// client would not know it again.
 		return g.say(tag + " NO [CANNOT] Write this name in modified UTF-7, or ENABLE UTF8=ACCEPT first\r\n")
 	}
+	if isQuota(name) {
+		return g.say(g.quota(tag, name, line))
+	}
 	g.out = line
 	return nil
 }

@@ -34,9 +34,10 @@ type guard struct {
 	signedIn bool
 	recheck  func() error // after sign-in: why it stands no more
 	utf8     func() bool  // after sign-in: whether names may be in UTF-8
-	hangUp   string       // why the connection ends before the next command
-	signInBy time.Time    // deadline of the sign-in
-	msg      incoming     // APPEND's message
+	quota    func(tag, name string, line []byte) string
+	hangUp   string    // why the connection ends before the next command
+	signInBy time.Time // deadline of the sign-in
+	msg      incoming  // APPEND's message
 	ended    bool
 
 	mu       sync.Mutex    // what follows, and writing

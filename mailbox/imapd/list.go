@@ -19,7 +19,7 @@ const (
 func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
 	s.enter()
 	defer s.leave()
-	if err := checkList(ref, patterns, options); err != nil {
+	if err := checkList(ref, patterns); err != nil {
 		return err
 	}
 	if len(patterns) == 0 {
@@ -43,7 +43,9 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 			continue
 		}
 		if options.ReturnStatus != nil && n.exists {
-			data.Status = s.status(n.box)
+			if data.Status, err = s.status(n.box, options.ReturnStatus); err != nil {
+				return s.reply(err)
+			}
 		}
 		if err := w.WriteList(data); err != nil {
 			return err
@@ -52,7 +54,7 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	return nil
 }
 
-func checkList(ref string, patterns []string, options *imap.ListOptions) error {
+func checkList(ref string, patterns []string) error {
 	if len(patterns) > maxPatterns || len(ref) > maxPattern {
 		return answer(imap.StatusResponseTypeNo, imap.ResponseCodeLimit, "Too many patterns")
 	}
@@ -60,9 +62,6 @@ func checkList(ref string, patterns []string, options *imap.ListOptions) error {
 		if len(p) > maxPattern {
 			return answer(imap.StatusResponseTypeNo, imap.ResponseCodeLimit, "Pattern too long")
 		}
-	}
-	if options.ReturnStatus != nil {
-		return checkStatus(options.ReturnStatus)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (s *session) Login(username, password string) error {
 		opened.Keys.Wipe()
 		return s.reply(err)
 	}
-	s.guard.signedIn, s.guard.recheck, s.guard.utf8 = true, s.recheck, s.utf8
+	s.guard.signedIn, s.guard.recheck, s.guard.utf8, s.guard.quota = true, s.recheck, s.utf8, s.quotaAnswer
 	return nil
 }
 

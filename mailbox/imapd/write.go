@@ -40,6 +40,14 @@ func (g *guard) Write(b []byte) (int, error) {
 		// own (see reply).
 		return len(b), g.sayLocked(g.tag + " BAD [CLIENTBUG] Syntax error\r\n")
 	}
+	switch g.name {
+	case "CAPABILITY", "LOGIN", "AUTHENTICATE":
+		if g.midLine {
+			break
+		}
+		_, err := g.writeLocked(withQuota(b))
+		return len(b), err
+	}
 	return g.writeLocked(b)
 }
 
