@@ -69,7 +69,7 @@ func afterSignIn(name string) bool {
 	switch name {
 	case "APPEND", "CHECK", "CLOSE", "COMPRESS", "COPY", "CREATE", "DELETE", "ENABLE", "EXAMINE", "EXPUNGE",
 		"FETCH", "GETQUOTA", "GETQUOTAROOT", "ID", "IDLE", "LIST", "LSUB", "MOVE", "NAMESPACE", "RENAME",
-		"SEARCH", "SELECT", "STATUS", "STORE", "SUBSCRIBE", "UNSELECT", "UNSUBSCRIBE":
+		"SEARCH", "SELECT", "STATUS", "STORE", "SUBSCRIBE", "UNAUTHENTICATE", "UNSELECT", "UNSUBSCRIBE":
 		return true
 	}
 	return strings.HasPrefix(name, "UID ")

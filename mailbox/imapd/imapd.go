@@ -187,6 +187,7 @@ func capabilities() imap.CapSet {
 		imap.CapChildren:         {}, // RFC 3348
 		imap.CapSpecialUse:       {}, // RFC 6154
 		imap.CapCreateSpecialUse: {}, // RFC 6154
+		imap.CapUnauthenticate:   {}, // RFC 8437
 	}
 }
 

@@ -40,6 +40,7 @@ type session struct {
 var _ interface {
 	imapserver.SessionIMAP4rev2
 	imapserver.SessionAppendLimit
+	imapserver.SessionUnauthenticate
 } = (*session)(nil)
 
 // newSession is called by the library for each guard that it was handed.
@@ -71,17 +72,7 @@ func (s *session) Close() error {
 	s.guard.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closeView()
-	if s.account != nil {
-		s.account.Close()
-		s.account = nil
-	}
-	if s.opened != nil {
-		s.unwatch()
-		s.opened.Keys.Wipe()
-		s.srv.limits.signOut(s.opened.Account, s.guard.addr)
-		s.opened = nil
-	}
+	s.signOut()
 	s.srv.forget(s.guard)
 	return nil
 }
