@@ -31,7 +31,8 @@ func (keepSweepCmd) Help() string {
 	return `A crash between a blob and its record leaves a blob that nobody can ever open. A
 sweep removes those that are older than keep.sweep_grace and that two looks at
 all records have not found named. It removes nothing if any record cannot be
-read, or if more than keep.sweep_share of all blobs is unnamed. A running
+read, or if more than keep.sweep_share of all blobs is unnamed, or not one is
+named: are they another instance's? A running
 instance does this by itself every keep.sweep_every. How far it is goes to
 standard error; the exit code is 1 when it stopped.
 

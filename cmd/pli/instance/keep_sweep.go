@@ -16,7 +16,8 @@ const (
 	// sweepAtOnce is how many blobs a sweep holds in memory, of 32 bytes each:
 	// more are looked for in several rounds.
 	sweepAtOnce = 500_000
-	// sweepFew is how many unnamed blobs are removed whatever their share.
+	// sweepFew is how many unnamed blobs are removed whatever their share, as
+	// long as others are named.
 	sweepFew = 100
 )
 
@@ -73,6 +74,7 @@ type sweep struct {
 	told   *sweepMetrics
 	report SweepReport
 	since  int         // holds before the first look
+	named  int         // of those old enough, in the first look
 	whole  bool        // a look opens every record of every owner
 	found  []candidate // unnamed in the first look, at most atOnce
 }
@@ -124,17 +126,18 @@ func (s *sweep) find() error {
 		return err
 	}
 	if s.tooMany() && !s.args.Many {
-		return fmt.Errorf("%d of %d blobs are named by no record, more than keep.sweep_share allows, so nothing is removed: "+
+		return fmt.Errorf("%d of %d blobs are named by no record, all or more than keep.sweep_share allows, so nothing is removed: "+
 			"do these records belong to these blobs? If they do, «pli keep sweep --many» removes them", s.report.Unnamed, s.report.Blobs)
 	}
 	return s.secondLook()
 }
 
 // tooMany reports whether so many blobs are unnamed that something else is
-// wrong: the records of another day, or of another instance.
+// wrong: the records of another day, or of another instance. Where not one is
+// named, few are too many.
 func (s *sweep) tooMany() bool {
 	n := s.report.Unnamed
-	return n > sweepFew && float64(n) > s.in.cfg.Keep.SweepShare*float64(s.report.Blobs)
+	return n > 0 && s.named == 0 || n > sweepFew && float64(n) > s.in.cfg.Keep.SweepShare*float64(s.report.Blobs)
 }
 
 // firstLook looks for the name of every blob that is old enough, so many at
@@ -150,7 +153,9 @@ func (s *sweep) firstLook() error {
 			return err
 		}
 		for _, c := range list {
-			if !c.named {
+			if c.named {
+				s.named++
+			} else {
 				s.unnamed(c)
 			}
 		}
