@@ -24,7 +24,7 @@ type Resealed struct {
 // what it looks at in one view of the store.
 const (
 	resealBytes = 4 << 20 // of messages, at least one
-	resealMost  = chunk   // messages
+	resealMost  = 50      // messages
 	resealLook  = 500     // records
 )
 

@@ -63,9 +63,8 @@ const (
 )
 
 // OperatorParams is what the passphrase of an operator's key costs unless said
-// otherwise: four times the memory of a password's, for what is typed once in
-// years.
-func OperatorParams() Params { return Params{Memory: 256 << 10, Passes: 4, Threads: 1} }
+// otherwise: twice the memory of a password's, for what is typed once in years.
+func OperatorParams() Params { return Params{Memory: 128 << 10, Passes: 3, Threads: 1} }
 
 // Text returns the file of a public key.
 func (p OperatorPublic) Text() string { return publicHead + "\n" + showHex(p[:]) + "\n" }
