@@ -117,7 +117,7 @@ func (s *Service) charge(tx store.Tx, u *use, n int64, bounded bool) (err error)
 	u.Counted = true
 	q, owner := s.quota(tx.Owner(), *u), tx.Owner()
 	if bounded && n > 0 && q.Limit > 0 && q.Used > q.Limit {
-		s.tight.Store(owner, true)
+		s.tight.Store(owner, true) // a hint to Room, true whether this runs again or not
 		return errs.Wrap(ErrOverQuota, errs.TooLarge, "the mailbox is full: there is no room for %d bytes more", n)
 	}
 	switch {

@@ -310,6 +310,47 @@ func TestAnAccountFromBeforeQuotas(t *testing.T) {
 	}
 }
 
+// counting counts the records that transactions read and write.
+type counting struct {
+	store.DB
+	gets, puts atomic.Int32
+}
+
+func (c *counting) Update(ctx context.Context, owner store.Owner, fn func(store.Tx) error) error {
+	return c.DB.Update(ctx, owner, func(tx store.Tx) error { return fn(countingTx{tx, c}) })
+}
+
+type countingTx struct {
+	store.Tx
+	c *counting
+}
+
+func (t countingTx) Get(key []byte) ([]byte, error) {
+	t.c.gets.Add(1)
+	return t.Tx.Get(key)
+}
+
+func (t countingTx) Put(key, value []byte) error {
+	t.c.puts.Add(1)
+	return t.Tx.Put(key, value)
+}
+
+// A quota costs a delivery nothing: one record is read, four are written, as
+// Deliver says.
+func TestADeliveryReadsOneRecord(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, quota(1_000_000))
+	paule := h.person("paule")
+	h.deliver(letter("first", ""), paule)
+	db := &counting{DB: h.db}
+	h.db = db
+	h.deliver(letter("second", ""), paule)
+	if gets, puts := db.gets.Load(), db.puts.Load(); gets != 1 || puts != 4 {
+		t.Errorf("%d records read, %d written", gets, puts)
+	}
+	paule.used(int64(len(letter("first", "") + letter("second", ""))))
+}
+
 // forgetUse makes INBOX's counters those of a build that knew no quotas.
 func (p *person) forgetUse() {
 	p.h.t.Helper()
