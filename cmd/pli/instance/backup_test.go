@@ -756,3 +756,33 @@ func TestRestoreAccountTakenUpAgain(t *testing.T) {
 	}
 	h.mustVerify()
 }
+
+// A letter and a document are deleted while a backup runs, and brought back
+// from an earlier one before it is done: what waited to be deleted stays.
+func TestRestoreAccountBesideABackup(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if err := errors.Join(h.deliverText(h.owner, letter(1, 5000)), h.fileText(h.owner, "Document", "texte")); err != nil {
+		t.Fatal(err)
+	}
+	letters := h.letters(h.owner)
+	h.backup(t.Context())
+	h.hold.Hold()
+	v := h.mailbox(h.owner)
+	uids := slices.Clone(v.UIDs())
+	_, err := v.Store(t.Context(), uids, mailbox.FlagsAdd, []mailbox.Flag{`\Deleted`}, 0)
+	if err == nil {
+		_, err = v.Expunge(t.Context(), uids)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, keys := h.places()
+	r, err := h.RestoreAccount(t.Context(), RestoreAccountArgs{RestoreArgs: RestoreArgs{From: from, Keys: keys}, INS: "279035121518989"})
+	if err != nil || r.Messages != 1 || len(r.Problems) > 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	h.hold.Release(t.Context())
+	h.mustVerify()
+	wantSame(t, "letters", h.letters(h.owner), letters)
+}

@@ -131,6 +131,13 @@ func (c *comeback) Commit() (blob.ID, error) {
 	return id, err
 }
 
+// forgetAll leaves what waits to the sweeper.
+func (h *holding) forgetAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.waiting)
+}
+
 // forget takes a blob that is named again off the list of those that wait.
 func (h *holding) forget(id blob.ID) (waited bool) {
 	h.mu.Lock()

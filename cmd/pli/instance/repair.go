@@ -57,6 +57,8 @@ type RepairReport struct {
 // lost but for what a backup has: restore before.
 func (in *Instance) Repair(ctx context.Context, _ struct{}) (RepairReport, error) {
 	out := RepairReport{Accounts: []Repaired{}}
+	in.hold.Hold() // no sweep while letters are made again from their blobs
+	defer in.hold.Release(ctx)
 	before, err := in.Verify(ctx, struct{}{})
 	if err != nil {
 		return out, err

@@ -80,12 +80,32 @@ func (in *Instance) RestoreAccount(ctx context.Context, a RestoreAccountArgs) (R
 	defer r.closeScratch()
 	in.hold.Hold() // a blob that comes back must not go before its record is there
 	defer in.hold.Release(ctx)
+	defer func() {
+		if r.owner != "" {
+			in.keepNamed(context.WithoutCancel(ctx), r.owner)
+		}
+	}()
 	for _, step := range []func(context.Context) error{r.find, r.keys, r.read, r.whole, r.mend, r.adopt, r.trace} {
 		if err := step(ctx); err != nil {
 			return r.report, err
 		}
 	}
 	return r.report, nil
+}
+
+// keepNamed takes the blobs that an account's records name off the list of
+// those that wait to be deleted: what was deleted while a backup ran may have
+// come back. Where that cannot be told, all that waits is left to the sweeper.
+func (in *Instance) keepNamed(ctx context.Context, owner store.Owner) {
+	note := func(id blob.ID, _ int64) error {
+		in.hold.forget(id)
+		return nil
+	}
+	for _, err := range []error{in.mail.Blobs(ctx, owner, note), in.dossier.Blobs(ctx, owner, note)} {
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			in.hold.forgetAll()
+		}
+	}
 }
 
 // accountRestore is one RestoreAccount at work.
