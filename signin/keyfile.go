@@ -4,27 +4,30 @@ import (
 	"context"
 
 	"pli/internal/errs"
-	"pli/notify"
 	"pli/store"
 )
 
-// KeyFile returns an account's private keys, of every generation, as other
-// OpenPGP programs read them (RFC 9580 10.2), locked with a passphrase that
-// must be as good as a password. The password is asked for again. Before
-// anything is handed out, trace leaves the line that the account's room asks
-// for, and the account's contact is told; if either fails, nothing is.
+// KeyTaken is no change of an account's keys, but as much its holder's business:
+// they were taken out.
+const KeyTaken What = "take"
+
+// KeyFile returns the private keys, of every generation, of the account of a
+// session as other OpenPGP programs read them (RFC 9580 10.2), locked with a
+// passphrase that must be as good as a password. The password is asked for
+// again. What is left for the holder is durable before anything is handed out.
 //
-// Errors: Unauthenticated for a wrong password, Invalid for an unfit
-// passphrase, Unavailable, and those of trace.
-func (s *Service) KeyFile(ctx context.Context, owner store.Owner, password, passphrase string, trace func() error) ([]byte, error) {
-	p, err := s.Member(ctx, owner)
+// Errors: Unauthenticated for an unknown session or a wrong password, Invalid
+// for an unfit passphrase, Unavailable, and those of Config.Witness.
+func (s *Service) KeyFile(ctx context.Context, token, password, passphrase string) ([]byte, error) {
+	session, err := s.Session(token)
 	if err != nil {
 		return nil, err
 	}
-	if p.Contact == "" {
-		return nil, errNoContact
+	p, err := s.Member(ctx, session.Account)
+	if err != nil {
+		return nil, err
 	}
-	keys, err := s.Unlock(ctx, owner, password)
+	keys, err := s.Unlock(ctx, session.Account, password)
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +43,10 @@ func (s *Service) KeyFile(ctx context.Context, owner store.Owner, password, pass
 	if err != nil {
 		return nil, err
 	}
-	if err := trace(); err != nil {
+	err = s.cfg.Witness(ctx, KeyChange{session.Account, KeyTaken, session.Actor, p.Contact}, func(store.Tx) error { return nil })
+	if err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Sender.Send(ctx, keyNotice(p.Contact)); err != nil {
-		return nil, errs.Wrap(err, errs.Unavailable, "the notice that goes with the key could not be sent: try again in a moment")
-	}
-	s.cfg.Log.Info("a key was handed out", "account", owner)
 	return text, nil
 }
 
@@ -61,14 +61,4 @@ func (s *Service) checkPassphrase(passphrase string) error {
 		return errs.New(errs.Invalid, "a passphrase has no control characters")
 	}
 	return nil
-}
-
-// keyNotice is the message that tells that a key was taken out.
-func keyNotice(to string) notify.Notice {
-	return notify.Notice{Kind: "key", To: to,
-		Subject: "Votre clé a été téléchargée / Your key was downloaded",
-		Body: "La clé qui ouvre vos messages a été téléchargée depuis le portail.\n" +
-			"Si ce n'est pas vous, changez votre mot de passe et prévenez l'exploitant : la clé doit être remplacée.\n\n" +
-			"The key that opens your messages was downloaded from the portal.\n" +
-			"If it was not you, change your password and tell the operator: the key must be replaced.\n"}
 }

@@ -3,9 +3,7 @@ package web
 import (
 	"strconv"
 
-	"pli/consent"
 	"pli/internal/errs"
-	"pli/store"
 )
 
 // keyPage is what the page shows where the account's key is taken out.
@@ -35,7 +33,7 @@ func (v *visit) keyFile() error {
 	if phrase != form.Get("again") {
 		return v.showKeyForm(sorry(errs.New(errs.Invalid, "the two differ"), "err.key.differ"))
 	}
-	text, err := v.Signin.KeyFile(v.r.Context(), v.session.Account, form.Get("present"), phrase, v.traceKey)
+	text, err := v.Signin.KeyFile(v.r.Context(), v.session.Token, form.Get("present"), phrase)
 	switch {
 	case errs.Is(err, errs.Unauthenticated):
 		// A wrong password is no end of the session: 403, and the page stays.
@@ -55,12 +53,4 @@ func (v *visit) keyFile() error {
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	v.w.Write(text)
 	return nil
-}
-
-// traceKey leaves a holder's line; a member's account has no trace.
-func (v *visit) traceKey() error {
-	if !v.isHolder() {
-		return nil
-	}
-	return v.Gate.Do(v.r.Context(), v.session.Actor, consent.Request{Space: v.space(), Act: consent.ActKeyTake}, func(store.Tx) error { return nil })
 }

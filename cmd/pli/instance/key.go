@@ -53,6 +53,7 @@ func noneOrTwo(list *[]string) func() error {
 var keyActs = map[signin.What]consent.Act{
 	signin.CodeRenewed: consent.ActKeyChange, signin.MemberAdded: consent.ActKeyChange, signin.MemberLeft: consent.ActKeyChange,
 	signin.Recovered: consent.ActKeyRecover, signin.CodeIssued: consent.ActKeyRecover, signin.Rotated: consent.ActKeyRotate,
+	signin.KeyTaken: consent.ActKeyTake,
 }
 
 // witness runs what changes an account's keys together with what it leaves: a
@@ -107,6 +108,12 @@ func keyWords(what signin.What) (subject, body string) {
 				"Si vous ne l'avez pas demandé, prévenez l'opérateur aussitôt et faites un autre code.\n\n" +
 				"Two officers of the operator have made a new recovery code for your space; they have read no message.\n" +
 				"If you did not ask for it, tell the operator at once and make another code.\n"
+	case signin.KeyTaken:
+		return "Votre clé a été téléchargée / Your key was downloaded",
+			"La clé qui ouvre vos messages a été téléchargée depuis le portail.\n" +
+				"Si ce n'est pas vous, changez votre mot de passe et prévenez l'opérateur : la clé doit être remplacée.\n\n" +
+				"The key that opens your messages was downloaded from the portal.\n" +
+				"If it was not you, change your password and tell the operator: the key must be replaced.\n"
 	case signin.MemberAdded, signin.MemberLeft:
 		return "Qui peut ouvrir vos messages / Who can open your messages",
 			"La liste de ceux qui peuvent ouvrir vos messages a changé. Connectez-vous pour la voir.\n\n" +
