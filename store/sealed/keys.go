@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"pli/store"
 )
@@ -35,6 +37,9 @@ type KeysConfig struct {
 	// about 1 kB each).
 	Cache int
 	Log   *slog.Logger
+	// Next, if not nil, is the master key that is taking the other's place:
+	// some data keys are wrapped by it already. Rewrap goes on.
+	Next *Master
 }
 
 // Keys are the data keys of all owners, each wrapped by the master key
@@ -42,11 +47,15 @@ type KeysConfig struct {
 // class of its records, made when it is first needed. All methods may run at
 // once.
 type Keys struct {
-	db    store.DB
-	wrap  cipher.AEAD
-	cache *cache
-	log   *slog.Logger
+	db     store.DB
+	wraps  atomic.Pointer[wraps]
+	making sync.RWMutex // held for reading while a key is made, so that a change of wraps waits for it
+	cache  *cache
+	log    *slog.Logger
 }
+
+// wraps is what wraps data keys, and what has wrapped them, nil if nothing else.
+type wraps struct{ now, before cipher.AEAD }
 
 // dataKey is an opened data key.
 type dataKey struct {
@@ -79,7 +88,11 @@ func OpenKeys(db store.DB, m *Master, cfg KeysConfig) (*Keys, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	k := &Keys{db: db, wrap: newAEAD(m.Derive(masterCheck)), cache: newCache(cfg.Cache), log: cfg.Log}
+	k := &Keys{db: db, cache: newCache(cfg.Cache), log: cfg.Log}
+	k.wraps.Store(&wraps{now: m.wrapping()})
+	if cfg.Next != nil {
+		k.wraps.Store(&wraps{now: cfg.Next.wrapping(), before: m.wrapping()})
+	}
 	if err := k.checkMaster(context.Background()); err != nil {
 		return nil, err
 	}
@@ -137,10 +150,12 @@ func (k *Keys) get(ctx context.Context, owner store.Owner, class string, create 
 		return err
 	})
 	if create && errors.Is(err, store.ErrNotFound) {
+		k.making.RLock()
 		err = k.db.Update(ctx, owner, func(tx store.Tx) (err error) {
 			d, err = k.loadOrMake(tx, class)
 			return err
 		})
+		k.making.RUnlock()
 	}
 	if err != nil {
 		return nil, err
@@ -239,14 +254,19 @@ func (k *Keys) seal(key []byte, owner store.Owner, class string) []byte {
 	b := make([]byte, 1+nonceSize, 1+nonceSize+len(key)+tagSize)
 	b[0] = keyWrapped
 	rand.Read(b[1:])
-	return k.wrap.Seal(b, b[1:], key, keyAD(owner, class))
+	return k.wraps.Load().now.Seal(b, b[1:], key, keyAD(owner, class))
 }
 
 func (k *Keys) unseal(v []byte, owner store.Owner, class string) ([]byte, error) {
 	if len(v) < 1+nonceSize || v[0] != keyWrapped {
 		return nil, store.ErrCorrupt
 	}
-	return k.wrap.Open(nil, v[1:1+nonceSize], v[1+nonceSize:], keyAD(owner, class))
+	w := k.wraps.Load()
+	key, err := w.now.Open(nil, v[1:1+nonceSize], v[1+nonceSize:], keyAD(owner, class))
+	if err != nil && w.before != nil {
+		return w.before.Open(nil, v[1:1+nonceSize], v[1+nonceSize:], keyAD(owner, class))
+	}
+	return key, err
 }
 
 // Damaged returns the classes of an owner's data keys that do not open as they
