@@ -16,6 +16,8 @@ type keyCmd struct {
 	Recover  keyRecoverCmd  `cmd:"" help:"Make a recovery code for a holder who has lost everything, with two operators' keys."`
 	Rotate   keyRotateCmd   `cmd:"" help:"Renew the keys of one account, or of all."`
 	Status   keyStatusCmd   `cmd:"" help:"Show how accounts' keys stand, and what waits for a rotation."`
+
+	RotateMaster keyRotateMasterCmd `cmd:"" help:"Renew the master key, which wraps the data keys."`
 }
 
 type keyOperatorCmd struct {
@@ -153,6 +155,31 @@ func (c *keyRotateCmd) Run(a *app) error {
 		return err
 	}
 	return found(len(out.Problems), "account(s) left as they were")
+}
+
+type keyRotateMasterCmd struct {
+	remote
+}
+
+// Help says what goes on, and gives an example.
+func (keyRotateMasterCmd) Help() string {
+	return `A running instance goes on. What stops half way is taken up by the next start, or
+by the same command. The old key is left beside the new one: it opens backups made
+before; keep it apart from the instance for as long as there are any.
+
+Example:
+  pli key rotate-master --config pli.toml`
+}
+
+// Run renews the master key.
+func (c *keyRotateMasterCmd) Run(a *app) error {
+	var out instance.MasterRotated
+	if err := instance.Call(a.watched(), c.Config, "key.rotate-master", struct{}{}, &out); err != nil {
+		return err
+	}
+	return a.print(c.JSON, out, func(w io.Writer) {
+		fmt.Fprintf(w, "%s is the new master key: keep a copy in a safe, and back up now\n%s is the old one: take it away from here\n", out.Key, out.Retired)
+	})
 }
 
 type keyStatusCmd struct {

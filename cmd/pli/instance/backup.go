@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -52,6 +53,9 @@ func (in *Instance) Backup(ctx context.Context, a BackupArgs) (BackupReport, err
 		return BackupReport{}, errs.New(errs.Conflict, "a backup is under way")
 	}
 	defer in.backing.Unlock()
+	if next, err := nextMaster(in.cfg.Dir); err != nil || next != nil {
+		return BackupReport{}, errors.Join(err, errs.New(errs.Conflict, "the master key is being renewed: finish it with «pli key rotate-master», then back up"))
+	}
 	conf, err := in.repository(ctx, a.To, true)
 	if err != nil {
 		return BackupReport{}, err

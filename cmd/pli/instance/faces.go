@@ -45,6 +45,7 @@ func (in *Instance) Start() error {
 	in.work(ctx, "outbox", in.outbox.Run)
 	in.work(ctx, "sign-in", in.signin.Run)
 	in.work(ctx, "keys", in.completeKeys)
+	in.work(ctx, "master key", in.resumeMaster)
 	in.resealing.start(ctx)
 	in.work(ctx, "heap", in.tendHeap)
 	in.startKeep(ctx)

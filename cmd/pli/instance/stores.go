@@ -49,10 +49,14 @@ func (in *Instance) openStores(ctx context.Context) (*sealed.Master, error) {
 	if err != nil {
 		return nil, err
 	}
+	next, err := nextMaster(dir)
+	if err != nil {
+		return nil, err
+	}
 	if in.rawKeys, err = in.openDB(ctx, "keys", 1); err != nil {
 		return nil, err
 	}
-	if in.keys, err = sealed.OpenKeys(in.rawKeys, master, sealed.KeysConfig{Log: in.deps.Log}); err != nil {
+	if in.keys, err = sealed.OpenKeys(in.rawKeys, master, sealed.KeysConfig{Log: in.deps.Log, Next: next}); err != nil {
 		return nil, err
 	}
 	if in.raw, err = in.openDB(ctx, "store", in.cfg.StoreShards); err != nil {
