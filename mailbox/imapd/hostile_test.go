@@ -92,7 +92,7 @@ func TestPipelinedBehindASignInThatFails(t *testing.T) {
 // holds no longer than what does not come.
 func TestHostileBeforeSignIn(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(cfg *imapd.Config) {
+	hasty := newHouse(t, func(cfg *imapd.Config) {
 		cfg.SignInTimeout, cfg.CommandTimeout = 1500*time.Millisecond, 500*time.Millisecond
 	})
 	for name, text := range map[string]string{
@@ -106,7 +106,7 @@ func TestHostileBeforeSignIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := h.dial()
+			w := hasty.dial()
 			w.send(text)
 			if said := w.ends(); !strings.HasSuffix(said, "* BYE Timeout\r\n") {
 				t.Errorf("said %q", said)
@@ -115,7 +115,7 @@ func TestHostileBeforeSignIn(t *testing.T) {
 	}
 	t.Run("byte by byte", func(t *testing.T) {
 		t.Parallel()
-		w := h.dial()
+		w := hasty.dial()
 		start := time.Now()
 		for time.Since(start) < 10*time.Second {
 			if _, err := w.conn.Write([]byte("a NOOP\r\n")); err != nil { // whole commands, and no sign-in
@@ -127,6 +127,7 @@ func TestHostileBeforeSignIn(t *testing.T) {
 			t.Errorf("borne for %v", took)
 		}
 	})
+	h := newHouse(t) // with time enough
 	w := h.dial()
 	for depth, answer := range map[int]string{32: "BAD [CLIENTBUG] Syntax error", 33: "BAD [CLIENTBUG] Parentheses nested too deep"} {
 		w.expect(answer, "LOGIN %sx%s y", strings.Repeat("(", depth), strings.Repeat(")", depth))
