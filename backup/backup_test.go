@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -364,6 +365,59 @@ func TestRestoreIsTakenUpAgain(t *testing.T) {
 	wantSame(t, read(t, to), expected)
 	if _, err := h.open(first.Name).Restore(t.Context(), to, h.restoring()); !errs.Is(err, errs.Conflict) {
 		t.Errorf("a restore over a full instance: %v", err)
+	}
+}
+
+// TestRestoreTakenUpWithLessIndex: where an index piece is lost between two
+// attempts, what it did not list is written all the same.
+func TestRestoreTakenUpWithLessIndex(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.fill()
+	name := h.run().Name
+	lost := backup.Piece{Sum: strings.Repeat("0", 64), Size: 1, Items: 1}
+	b, o := h.open(name), h.restoring()
+	b.RecordIndex = append([]backup.Piece{lost}, b.RecordIndex...)
+	o.SkipDamaged = true
+	mark := fmt.Sprintf(`{"backup":%q,"pieces":2}`, name) // the lost one listed two
+	if err := os.WriteFile(o.Marker, []byte(mark), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := newInstance(t)
+	r, err := b.Restore(t.Context(), to, o)
+	if err != nil || len(r.Missing) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	wantSame(t, read(t, to), read(t, h.Instance))
+}
+
+// TestKeysOlderThanTheBackup: an old copy of the file of data keys lacks those
+// of accounts that were made since, and nobody is to believe that they are back.
+func TestKeysOlderThanTheBackup(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.fill()
+	h.run()
+	old := filepath.Join(t.TempDir(), "old.keys")
+	b, err := os.ReadFile(h.keys)
+	if err == nil {
+		err = os.WriteFile(old, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.put("m/new", 100)
+	h.key("m/new")
+	name := h.run().Name
+	o := h.restoring()
+	o.Keys = old
+	if _, err := h.open(name).Restore(t.Context(), newInstance(t), o); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), old) {
+		t.Errorf("with an old file of keys: %v", err)
+	}
+	o = h.restoring()
+	o.Keys, o.SkipDamaged = old, true
+	if r, err := h.open(name).Restore(t.Context(), newInstance(t), o); err != nil || len(r.Missing) != 1 {
+		t.Errorf("where nothing better is left: %+v, %v", r, err)
 	}
 }
 

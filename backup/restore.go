@@ -88,7 +88,7 @@ type restoring struct {
 // restore came.
 func (r *restoring) begin(ctx context.Context) (mark restoreMark, err error) {
 	r.meter.phase("looking")
-	if _, err := readKeys(r.cfg.Master, r.Restoring.Keys, func(record) error { return nil }); err != nil {
+	if err := r.lookAtKeys(); err != nil {
 		return mark, err
 	}
 	b, err := os.ReadFile(r.Marker)
@@ -106,6 +106,22 @@ func (r *restoring) begin(ctx context.Context) (mark restoreMark, err error) {
 	}
 	mark.Backup = r.Name
 	return mark, r.note(mark)
+}
+
+// lookAtKeys sees to it that the file of data keys is whole, and was written by
+// the same run as the backup or a later one: an older copy lacks the keys of
+// accounts that were made between.
+func (r *restoring) lookAtKeys() error {
+	head, err := readKeys(r.cfg.Master, r.Restoring.Keys, func(record) error { return nil })
+	if err != nil || !head.At.Before(r.Begin) {
+		return err
+	}
+	why := fmt.Sprintf("the file of data keys %s is of %s, and the backup of %s", r.Restoring.Keys, head.At.Format(time.RFC3339), r.Begin.Format(time.RFC3339))
+	if !r.SkipDamaged {
+		return errs.New(errs.Conflict, "%s: take the current file, or a backup from before; with --skip-damaged, accounts made between come back as nobody can open them", why)
+	}
+	r.done.Missing = append(r.done.Missing, why+": accounts made between cannot be opened")
+	return nil
 }
 
 func (r *restoring) wantEmpty(ctx context.Context) error {
@@ -177,6 +193,7 @@ func (r *restoring) records(ctx context.Context, mark restoreMark) error {
 	for p, err := range lines[Piece](ctx, r.cfg.Repo, r.RecordIndex, nil) {
 		if err != nil {
 			if r.skip(err, "all pieces of records that it lists") {
+				mark.Pieces = 0 // which of those that follow are there is not known
 				continue
 			}
 			return err
