@@ -76,7 +76,7 @@ type backupListCmd struct {
 
 // Help gives examples.
 func (backupListCmd) Help() string {
-	return "Examples:\n  pli backup list --from /mnt/backup/pli --config pli.toml\n  pli backup list --from /mnt/backup/pli --master master.key --json"
+	return "The exit code is 1 when one of them cannot be used.\n\nExamples:\n  pli backup list --from /mnt/backup/pli --config pli.toml\n  pli backup list --from /mnt/backup/pli --master master.key --json"
 }
 
 // Run lists backups.
@@ -88,7 +88,7 @@ func (c *backupListCmd) Run(a *app) error {
 	for _, p := range problems {
 		fmt.Fprintln(a.stderr, plain(p))
 	}
-	return a.print(c.JSON, list, func(w io.Writer) {
+	if err := a.print(c.JSON, list, func(w io.Writer) {
 		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(t, "NAME\tBEGUN\tTOOK\tOWNERS\tRECORDS\tBLOBS\tMB\tPROBLEMS")
 		for _, b := range list {
@@ -96,7 +96,10 @@ func (c *backupListCmd) Run(a *app) error {
 				b.End.Sub(b.Begin).Round(time.Second), b.Owners, b.Records, b.Blobs, float64(b.Bytes)/1e6, b.Problems)
 		}
 		t.Flush()
-	})
+	}); err != nil {
+		return err
+	}
+	return found(len(problems), "backup(s) cannot be used")
 }
 
 type backupCheckCmd struct {

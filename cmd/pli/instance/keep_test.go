@@ -551,6 +551,17 @@ func TestEngineName(t *testing.T) {
 	}
 }
 
+// Nor does the fault of a setting that is no engine, wherever in the URL the
+// password stands.
+func TestEngineFault(t *testing.T) {
+	for _, line := range []string{"[store]\nengine = \"postgres:///pli?host=/run&password=secret\"\n", "[store]\nengine = \"mysql://u:secret@db/pli\"\n", "[blobs]\nengine = \"s3:///b?key=secret\"\n"} {
+		faults := DefaultConfig().parse(line)
+		if len(faults) != 1 || strings.Contains(faults[0].Text, "secret") {
+			t.Errorf("%s: %v", line, faults)
+		}
+	}
+}
+
 // A file is compacted when enough of it is free, by share and by bytes.
 func TestWorthCompacting(t *testing.T) {
 	in := &Instance{cfg: DefaultConfig()}

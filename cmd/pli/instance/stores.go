@@ -139,6 +139,6 @@ func engine(p *string, own string, schemes ...string) func() error {
 				return nil
 			}
 		}
-		return fmt.Errorf("is %q; one of: %q, %s://…", u.Redacted(), own, schemes[0])
+		return fmt.Errorf("is neither %q nor a URL such as %s://HOST/…, but %q", own, schemes[0], u.Scheme+"://"+u.Host)
 	}
 }
