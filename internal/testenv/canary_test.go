@@ -152,7 +152,7 @@ func (c correspondence) refused(word string) {
 // verbs runs the operator's verbs that look at everything: none tells the word.
 func (c correspondence) verbs(when, word string) {
 	c.T.Helper()
-	for _, verb := range []string{"verify --json", "verify", "keep status --json", "keep status", "keep sweep --json", "space list --json", "member list --json", "domain list --json"} {
+	for _, verb := range []string{"verify --json", "verify", "keep status --json", "keep status", "keep sweep --json", "key status --json", "space list --json", "member list --json", "domain list --json"} {
 		out, code := pli(c.T.(*testing.T), append(strings.Fields(verb), "--config", c.config())...)
 		if code != 0 || len(out) < 10 {
 			c.T.Errorf("%s: pli %s: exit %d: %s", when, verb, code, out)
