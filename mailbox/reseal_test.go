@@ -53,7 +53,7 @@ func (r *rotating) stale() int {
 	return n
 }
 
-// A5: what lay there before keys were renewed is sealed to the new ones: small
+// I1: what lay there before keys were renewed is sealed to the new ones: small
 // messages, large ones, copies; then the old keys are needed for nothing.
 func TestReseal(t *testing.T) {
 	t.Parallel()

@@ -39,7 +39,7 @@ func (h *house) recover(code, password string) (*signin.Session, string) {
 	return session, next
 }
 
-// A6, I1: with the recovery code the holder is back: what was sealed before
+// I1: with the recovery code the holder is back: what was sealed before
 // opens, clients go on, the password that was lost and the code are gone.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
@@ -204,7 +204,7 @@ func operators(t *testing.T) ([2]*keyring.OperatorKey, func(*signin.Config)) {
 	return keys, func(c *signin.Config) { c.Operators = &public }
 }
 
-// A6: the day all is lost, two operators' offline keys make a code; either
+// I1: the day all is lost, two operators' offline keys make a code; either
 // alone makes none, and what was used once makes none again.
 func TestOperatorsRecover(t *testing.T) {
 	t.Parallel()

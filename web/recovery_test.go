@@ -19,7 +19,7 @@ func (b *browser) shownCode() string {
 	return code
 }
 
-// A6: the holder makes a recovery code, loses the password, and is back with
+// I1: the holder makes a recovery code, loses the password, and is back with
 // everything: by login, recovery code and one-time code.
 func TestAHolderComesBackByTheRecoveryCode(t *testing.T) {
 	t.Parallel()

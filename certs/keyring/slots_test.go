@@ -39,7 +39,7 @@ func shareOf(t testing.TB, k *keyring.OperatorKey, r *keyring.Ring) keyring.Shar
 	return s
 }
 
-// A6: two operators' offline keys are both required; either alone, twice, or
+// I1: two operators' offline keys are both required; either alone, twice, or
 // with anything else opens nothing.
 func TestOperatorsOpenTogetherOnly(t *testing.T) {
 	t.Parallel()
@@ -169,7 +169,7 @@ func TestOperatorKeyFile(t *testing.T) {
 	}
 }
 
-// A representative, a member of an organisation's mailbox: their own keys open
+// A6: a representative, a member of an organisation's mailbox: their own keys open
 // it, and stop doing so.
 func TestAnotherAccountOpensTheRing(t *testing.T) {
 	t.Parallel()

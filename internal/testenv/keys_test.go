@@ -96,7 +96,7 @@ func operatorKey(t *testing.T, dir, name string) (key, passphrase string) {
 	return key, passphrase
 }
 
-// A6, I1: the drill. All credentials are lost; two operators' offline keys,
+// I1: the drill. All credentials are lost; two operators' offline keys,
 // both of them, bring the holder back; everything is read again and found by
 // search; the holder was told and sees who did it; the operator saw no mail.
 func TestDrillAllCredentialsLost(t *testing.T) {
@@ -170,7 +170,7 @@ func (c correspondence) noticed(seen map[string]bool, words string) bool {
 	return false
 }
 
-// A5: keys are renewed with nobody signed in: new mail at once under the new
+// I1: keys are renewed with nobody signed in: new mail at once under the new
 // ones; old mail is sealed anew behind the holder's session, and the old keys
 // go; who is away is counted as waiting.
 func TestRotationOfAllKeys(t *testing.T) {
@@ -226,7 +226,7 @@ func (c correspondence) settle() {
 	c.until("the older keys are retired", func() bool { return c.keyStatus().Waiting < waiting })
 }
 
-// I4: a space that was open before its holder had a credential: at activation
+// I1: a space that was open before its holder had a credential: at activation
 // the server's slot goes and the keys are renewed; what waited is sealed anew,
 // for the server could have opened it, and then nothing that it ever had opens
 // anything.
@@ -272,7 +272,7 @@ func TestActivationSealsAnewWhatWaited(t *testing.T) {
 	}
 }
 
-// A5: the program is killed while mail is sealed anew: everything is readable
+// I1: the program is killed while mail is sealed anew: everything is readable
 // when it is up again, and it goes on to the end.
 func TestKillWhileMailIsSealedAnew(t *testing.T) {
 	t.Parallel()
