@@ -32,6 +32,7 @@ func FuzzSession(f *testing.F) {
 		"a IDLE\r\nDONE\r\nb LIST (SUBSCRIBED) \"\" (a* %b) RETURN (STATUS (MESSAGES))\r\nc LOGOUT\r\n",
 		"a EXAMINE INBOX\r\nb STORE 1 +FLAGS (a)\r\nc MOVE 1:* Trash\r\nd CLOSE\r\ne STATUS INBOX (SIZE DELETED-STORAGE)\r\n",
 		"a CREATE {3+}\r\na/b\r\nb RENAME a c\r\nc DELETE c/b\r\nd ENABLE IMAP4rev2\r\ne SELECT INBOX\r\nf BINARY\r\n",
+		"a GETQUOTAROOT \"INBOX\"\r\nb GETQUOTA {0+}\r\n\r\nc CREATE \"\xc3\x89t\xc3\xa9\"\r\nd STATUS INBOX (DELETED-STORAGE)\r\ne UNAUTHENTICATE\r\nf GETQUOTA \"\"\r\n",
 		"a SELECT INBOX\r\nb FETCH 1 (BINARY[1]<1.9> BINARY.SIZE[2] BODY[2.HEADER.FIELDS.NOT (a b)])\r\nc UID EXPUNGE 1:*\r\n",
 	} {
 		f.Add([]byte(seed))
