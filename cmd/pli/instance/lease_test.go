@@ -19,7 +19,7 @@ import (
 // has been replaced (G1).
 func TestOneInstanceServesAStore(t *testing.T) {
 	t.Parallel()
-	const life = 400 * time.Millisecond
+	const life = 1500 * time.Millisecond
 	db, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func mustLose(t *testing.T, l *lease, life time.Duration) {
 // the first one's seat: of the two, one serves.
 func TestCopiedSeat(t *testing.T) {
 	t.Parallel()
-	const life = 400 * time.Millisecond
+	const life = 1500 * time.Millisecond
 	db, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestCopiedSeat(t *testing.T) {
 // nor who waits for that one serves what is there.
 func TestLeaseOfAReplacedStore(t *testing.T) {
 	t.Parallel()
-	const life = 400 * time.Millisecond
+	const life = 1500 * time.Millisecond
 	db, err := bolt.Open(bolt.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
