@@ -427,6 +427,41 @@ func TestHold(t *testing.T) {
 	h.mustHold("when nobody holds", 1)
 }
 
+// hung is a store of blobs that answers no deletion, and counts them.
+type hung struct {
+	blob.Store
+	asked *int
+}
+
+func (h hung) Delete(context.Context, blob.ID) error {
+	*h.asked++
+	return blob.ErrUnavailable
+}
+
+// When a backup is done and the store of blobs is away, what waits to be deleted
+// does not hold it up one by one: the next release or the sweeper takes it.
+func TestReleaseWithoutTheStore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	blobs, asked := h.hold.Store, 0
+	h.hold.Hold()
+	for range 5 {
+		if err := h.blobs.Delete(t.Context(), h.orphan()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.hold.Store = hung{blobs, &asked}
+	h.hold.Release(t.Context())
+	if asked != 1 {
+		t.Errorf("it was asked %d times", asked)
+	}
+	h.hold.Store = blobs
+	h.mustHold("when it was away", 5)
+	h.hold.Hold()
+	h.hold.Release(t.Context())
+	h.mustHold("after the next release", 0)
+}
+
 // A backup of files comes back on PostgreSQL and S3, and from there on files.
 func TestRestoreOnOtherEngines(t *testing.T) {
 	t.Parallel()

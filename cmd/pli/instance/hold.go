@@ -73,7 +73,12 @@ func (h *holding) Release(ctx context.Context) {
 	}
 	h.mu.Unlock()
 	for _, id := range ids {
-		if err := h.deleteWaiting(context.WithoutCancel(ctx), id); err != nil {
+		err := h.deleteWaiting(context.WithoutCancel(ctx), id)
+		if errs.Is(err, errs.Unavailable) {
+			h.log.Warn("blobs that were deleted meanwhile stay until the next backup or sweep", "err", err)
+			return
+		}
+		if err != nil {
 			h.log.Warn("a blob without a record stays behind", "blob", string(id), "err", err)
 		}
 	}
@@ -86,8 +91,11 @@ func (h *holding) deleteWaiting(ctx context.Context, id blob.ID) error {
 	if _, ok := h.waiting[id]; !ok || h.holds > 0 {
 		return nil
 	}
-	delete(h.waiting, id)
-	return h.Store.Delete(ctx, id)
+	err := h.Store.Delete(ctx, id)
+	if !errs.Is(err, errs.Unavailable) {
+		delete(h.waiting, id)
+	}
+	return err
 }
 
 // Delete removes a blob, later if deletions wait.
