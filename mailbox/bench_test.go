@@ -161,6 +161,7 @@ func benchMailbox(b *testing.B, n int) {
 	inView := func(name string, fn func(b *testing.B)) {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration
+			defer cpu(b)()
 			for b.Loop() {
 				begun := time.Now()
 				fn(b)
@@ -202,4 +203,82 @@ func fill(b *testing.B, h *house, p *person, n int) {
 	if err := g.Wait(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkAppend16 adds messages of 10 kB from 16 sessions of 16 people
+// (target: 3 000 a second), with the passes that follow.
+func BenchmarkAppend16(b *testing.B) {
+	h := newHouse(b, func(c *mailbox.Config) { c.PageDelay = time.Second })
+	var accounts []*mailbox.Account
+	for i := range 16 {
+		accounts = append(accounts, h.person(fmt.Sprint("p", i)).open())
+	}
+	raw := report(1)
+	sessions(b, 16, func(session, _ int) error {
+		_, err := accounts[session].Append(b.Context(), mailbox.Inbox, nil, time.Time{}, strings.NewReader(raw))
+		return err
+	})
+}
+
+// BenchmarkFetch8 reads whole messages of 10 kB from 8 sessions of one person
+// (target: 10 000 a second); BenchmarkStore8 changes their flags.
+func BenchmarkFetch8(b *testing.B) {
+	views := eightViews(b)
+	buf := make([][]byte, 8)
+	sessions(b, 8, func(session, n int) error {
+		body, err := views[session].Open(b.Context(), mailbox.UID(n%2000+1))
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		buf[session] = slices.Grow(buf[session], int(body.Size()))[:body.Size()]
+		_, err = body.ReadAt(buf[session], 0)
+		return err
+	})
+}
+
+func BenchmarkStore8(b *testing.B) {
+	views := eightViews(b)
+	sessions(b, 8, func(session, n int) error {
+		op := []mailbox.FlagOp{mailbox.FlagsAdd, mailbox.FlagsRemove}[n/2000%2]
+		_, err := views[session].Store(b.Context(), []mailbox.UID{mailbox.UID(n%2000 + 1)}, op, []mailbox.Flag{mailbox.Flagged}, 0)
+		return err
+	})
+}
+
+// eightViews are eight sessions' of a box with 2 000 messages.
+func eightViews(b *testing.B) (views []*mailbox.View) {
+	h := newHouse(b)
+	p := h.person("p")
+	fill(b, h, p, 2000)
+	for range 8 {
+		a := p.open()
+		views = append(views, p.view(a, mailbox.Inbox))
+		h.paged(a)
+	}
+	return views
+}
+
+// sessions runs b.N operations, numbered, from some sessions at once.
+func sessions(b *testing.B, many int, fn func(session, n int) error) {
+	var next atomic.Int64
+	var g errgroup.Group
+	b.ResetTimer()
+	report := cpu(b)
+	for session := range many {
+		g.Go(func() error {
+			for n := int(next.Add(1)) - 1; n < b.N; n = int(next.Add(1)) - 1 {
+				if err := fn(session, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	b.StopTimer()
+	report()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }

@@ -13,6 +13,7 @@ package mailbox
 
 import (
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -94,8 +95,9 @@ func (c Config) withDefaults() Config {
 // Service is the mail of all accounts of an instance.
 type Service struct {
 	cfg     Config
-	buffers sync.Pool // *[]byte: memory of inline messages, between them
-	pages   sync.Pool // *pageBuffer: opened pages, between searches
+	buffers sync.Pool     // *[]byte: memory of inline messages, between them
+	pages   sync.Pool     // *pageBuffer: opened pages, between searches
+	passes  chan struct{} // one for each pass at work
 	cache   *cache
 	tight   sync.Map // store.Owner: accounts that are nearly full, of those that were written to
 	hurt    sync.Map // blob.ID: blobs in which damage was met while they were read
@@ -107,5 +109,5 @@ type Service struct {
 // New returns a Service.
 func New(cfg Config) *Service {
 	cfg = cfg.withDefaults()
-	return &Service{cfg: cfg, cache: newCache(cfg.IndexCache, cfg.IndexCacheAll), live: make(map[store.Owner]*shared)}
+	return &Service{cfg: cfg, passes: make(chan struct{}, runtime.GOMAXPROCS(0)), cache: newCache(cfg.IndexCache, cfg.IndexCacheAll), live: make(map[store.Owner]*shared)}
 }

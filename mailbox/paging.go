@@ -22,6 +22,7 @@ type pass struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	done    chan struct{}
+	has     bool     // one of Service.passes
 	account *Account // whose keys it uses, under shared.mu; nil while it waits
 }
 
@@ -122,26 +123,36 @@ func (a *Account) Reading() bool {
 	return a.sh.pass != nil
 }
 
-// run waits and works until nothing is touched.
+// run waits and works until nothing is touched. After a failure it ends; what it
+// had to do waits for the next.
 func (p *pass) run() {
 	defer close(p.done)
 	defer p.stop()
-	for p.quiet() {
-		a, work := p.take()
-		if a == nil {
-			break
+	for going := true; going; {
+		a, work := (*Account)(nil), touched{}
+		if p.quiet() && p.turn() {
+			a, work = p.take()
 		}
-		err := p.work(a, work)
+		var err error
+		if a != nil {
+			err = p.work(a, work)
+		}
 		if err != nil && p.ctx.Err() == nil {
 			a.s.cfg.Log.Warn("index pages could not be written", "owner", string(p.sh.owner), "err", err)
 		}
-		if p.over(work, err != nil && p.ctx.Err() != nil) {
-			return
-		}
+		going = p.goesOn(work, a != nil && err == nil)
 	}
-	p.sh.mu.Lock()
-	defer p.sh.mu.Unlock()
-	p.sh.pass = nil
+}
+
+// turn waits until few enough others are at work.
+func (p *pass) turn() bool {
+	select {
+	case p.sh.s.passes <- struct{}{}:
+		p.has = true
+		return true
+	case <-p.ctx.Done():
+		return false
+	}
 }
 
 // quiet waits until nothing was touched for PageDelay, and reports whether the
@@ -181,13 +192,17 @@ func (p *pass) take() (*Account, touched) {
 	return p.account, work
 }
 
-// over ends a round: what was interrupted is put back. It reports whether the
-// pass has ended.
-func (p *pass) over(work touched, interrupted bool) bool {
+// goesOn ends a round, and reports whether there is another. What was not done
+// is put back.
+func (p *pass) goesOn(work touched, done bool) bool {
+	if p.has {
+		<-p.sh.s.passes
+		p.has = false
+	}
 	p.sh.mu.Lock()
 	defer p.sh.mu.Unlock()
 	p.account = nil
-	if interrupted {
+	if !done {
 		p.sh.touched.all = p.sh.touched.all || work.all
 		for box, blocks := range work.blocks {
 			for uid := range blocks {
@@ -195,11 +210,11 @@ func (p *pass) over(work touched, interrupted bool) bool {
 			}
 		}
 	}
-	if p.sh.touched.empty() || p.ctx.Err() != nil {
+	if !done || p.sh.touched.empty() {
 		p.sh.pass = nil
-		return true
+		return false
 	}
-	return false
+	return true
 }
 
 func (p *pass) work(a *Account, work touched) error {
