@@ -78,8 +78,8 @@ type manifestDocument struct {
 
 // Export copies an account out, sealed as it lies: messages as OpenPGP files
 // that the holder's exported key opens, documents under the space's data key,
-// and two manifests, one of which that key opens. A space's trace has a line before the first byte is written.
-// What is damaged is left out and told.
+// and two manifests, one of which that key opens. A space's trace has a line
+// before the first byte is written. What is damaged is left out and told.
 func (in *Instance) Export(ctx context.Context, a ExportArgs) (ExportReport, error) {
 	x := &exporting{in: in, dir: a.To, report: ExportReport{Problems: []Problem{}}}
 	if !a.Sealed {
