@@ -214,7 +214,7 @@ func (s *Service) ChangePassword(ctx context.Context, token, present, password s
 		if err := s.checkPassword(a.profile.Login, password); err != nil {
 			return err
 		}
-		if err := keys.Refresh(a.ring); err != nil {
+		if err := with.Refresh(a.ring); err != nil {
 			return err
 		}
 		return s.pool.do(ctx, func() error {

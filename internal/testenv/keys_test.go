@@ -340,6 +340,28 @@ func TestKillWhileMailIsSealedAnew(t *testing.T) {
 	}
 }
 
+// Every verb of keys tells what it does, with an example; what is asked for
+// wrongly is refused before anything is done.
+func TestVerbsOfKeys(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"operator", "recover", "rotate", "status", "rotate-master"} {
+		if out, code := pli(t, "key", verb, "--help"); code != 0 || !strings.Contains(out, "Example") {
+			t.Errorf("pli key %s --help: exit %d\n%s", verb, code, out)
+		}
+	}
+	dir := t.TempDir()
+	short := filepath.Join(dir, "short")
+	if err := os.WriteFile(short, []byte("abc\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := pli(t, "key", "operator", "--out", filepath.Join(dir, "k"), "--passphrase-file", short); code != 1 || !strings.Contains(out, "12 characters") {
+		t.Errorf("a short passphrase: exit %d: %s", code, out)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "k*")); err != nil || len(left) > 0 {
+		t.Errorf("files were left: %q %v", left, err)
+	}
+}
+
 // checkLetters reads all that was written, by a mail client.
 func checkLetters(t *testing.T, c correspondence, n int) {
 	t.Helper()
