@@ -100,28 +100,48 @@ func TestMailRefusalsTakeAsLong(t *testing.T) {
 		{"wrong", paule, wrong}, {"wrong again", paule, wrong}, {"unknown", "nobody@patient.pli.test", wrong},
 		{"no address", "nobody", wrong}, {"no secret", paule, "x"},
 	} {
+		patiently(t, c.what, func() (ok bool, d time.Duration) {
+			start := time.Now()
+			if _, err := h.doors.Mail(t.Context(), c.address, c.secret); !errs.Is(err, errs.Unauthenticated) && !errs.Is(err, errs.Unavailable) {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			if d = time.Since(start); d < floor {
+				t.Errorf("%s: answered after %v", c.what, d)
+			}
+			return d%floor <= floor/2, d
+		})
+	}
+	patiently(t, "a right one", func() (bool, time.Duration) {
 		start := time.Now()
-		if _, err := h.doors.Mail(t.Context(), c.address, c.secret); !errs.Is(err, errs.Unauthenticated) {
-			t.Errorf("%s: %v", c.what, err)
+		o, err := h.doors.Mail(t.Context(), paule, secret)
+		h.must(err)
+		o.Keys.Wipe()
+		d := time.Since(start)
+		return d < floor, d
+	})
+	patiently(t, "who left", func() (bool, time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		h.doors.Mail(ctx, paule, wrong)
+		d := time.Since(start)
+		return d < floor, d
+	})
+}
+
+// patiently fails unless one of a few tries takes the time that it should: a
+// busy machine makes any one of them late.
+func patiently(t *testing.T, what string, try func() (ok bool, took time.Duration)) {
+	t.Helper()
+	var took []time.Duration
+	for range 8 {
+		ok, d := try()
+		if ok {
+			return
 		}
-		if d := time.Since(start); d < floor || d%floor > floor/2 {
-			t.Errorf("%s: answered after %v", c.what, d)
-		}
+		took = append(took, d)
 	}
-	start := time.Now()
-	o, err := h.doors.Mail(t.Context(), paule, secret)
-	h.must(err)
-	o.Keys.Wipe()
-	if d := time.Since(start); d >= floor {
-		t.Errorf("a right one waits %v", d)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	start = time.Now()
-	h.doors.Mail(ctx, paule, wrong)
-	if d := time.Since(start); d >= floor {
-		t.Errorf("who left is answered after %v", d)
-	}
+	t.Errorf("%s: answered after %v", what, took)
 }
 
 // A subject is shown on locked screens: the code is in the body alone.
