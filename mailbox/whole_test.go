@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
@@ -106,7 +107,7 @@ func TestVerifyFindsAFlippedBitInABlob(t *testing.T) {
 // messages gets past it, until it is sound again.
 func TestDamageIsMetOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHouse(t, func(c *mailbox.Config) { c.PageDelay = time.Hour }) // no pass meets it first
 	paule := h.person("paule")
 	h.deliver(sized(300_000), paule)
 	path := h.blobFile(h.blobIDs()[0])
