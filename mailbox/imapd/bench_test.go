@@ -190,10 +190,13 @@ func BenchmarkMailbox(b *testing.B) {
 	for i := range n {
 		h.deliver(letter(fmt.Sprint("dossier ", i), strings.Repeat(fmt.Sprintf("compte rendu %d, sans rien de particulier\r\n", i), 200)))
 	}
+	begun := time.Now()
 	w := h.inbox()
 	w.conn.SetDeadline(time.Time{})
+	w.ok("FETCH 1:* (UID FLAGS ENVELOPE)")
+	b.Logf("first sight took %v, sign-in included", time.Since(begun))
+	time.Sleep(5 * time.Second) // the pass, of whose end a client is not told
 	for _, c := range []struct{ name, command string }{
-		{"first", "FETCH 1:* (UID FLAGS ENVELOPE)"},
 		{"list", "FETCH 1:* (UID FLAGS ENVELOPE)"},
 		{"subject", "SEARCH SUBJECT \"DOSSIER 9999\""},
 		{"body", "SEARCH BODY \"rendu 9999,\""},
@@ -205,16 +208,10 @@ func BenchmarkMailbox(b *testing.B) {
 				begun := time.Now()
 				w.ok("%s", c.command)
 				took = append(took, time.Since(begun))
-				if c.name == "first" {
-					break
-				}
 			}
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "median-ms")
 		})
-		if c.name == "first" {
-			time.Sleep(5 * time.Second) // the pass, about which a client is not told
-		}
 	}
 }
 
