@@ -389,8 +389,8 @@ func (a *Account) loadPacked(tx store.Tx, key []byte, buf *pageBuffer) ([]byte, 
 // maxUnpacked is above any text page: textUIDs of maxPageText, or maxLongText.
 const maxUnpacked = 2 << 20
 
-// pack makes text shorter. S2 unpacks several times as fast as zstd, which
-// halves the rest once more; unpacked text takes twice as long to open.
+// pack makes text shorter, to less than a third. S2 unpacks three times as fast
+// as zstd, which gains a sixth more.
 func pack(plain []byte) []byte { return s2.EncodeBetter(nil, plain) }
 
 // loadSealed reads a page into buf, which it may replace; nil if there is none.

@@ -44,8 +44,8 @@ type paging struct {
 	since time.Time     // of the last writing
 }
 
-// Bounds of what a block keeps in memory before it is written: bytes, and time,
-// for reading attachments may take long and be cut short.
+// pageTime is for how long a block is kept before it is written: reading
+// attachments may take long, and be cut short.
 const pageTime = 2 * time.Second
 
 // load reads the block's rows and its index page.
