@@ -191,47 +191,73 @@ func TestLimitOfUploads(t *testing.T) {
 	h := newHouse(t, func(c *web.Config) { c.MaxUploadsOf = 1 })
 	camille, _ := pair(h)
 	b := camille.signIn()
-	b.get("/mail/inbox/1/reply")
-	page := b.page
-	r, w := io.Pipe()
-	form := multipart.NewWriter(w)
-	req, err := http.NewRequest(http.MethodPost, h.server.URL+"/write/send", r)
-	h.must(err)
-	req.Header.Set("Content-Type", form.FormDataContentType())
-	slow := make(chan int, 1)
-	go func() {
-		resp, err := b.client.Do(req)
-		if err != nil {
-			slow <- 0
-			return
+	var slow *slowly
+	deadline := time.Now().Add(20 * time.Second)
+	for { // until the slow one has the place
+		b.get("/mail/inbox/1/reply") // a letter of its own each time: one that was sent is answered at once
+		if slow == nil {
+			slow = b.slowly(b.page, "lent.txt")
+			b.get("/mail/inbox/1/reply")
 		}
-		resp.Body.Close()
-		slow <- resp.StatusCode
-	}()
-	values := formValues(page.form("/write/send"))
-	for k, list := range values {
-		form.WriteField(k, list[0])
-	}
-	file, err := form.CreateFormFile("file", "lent.txt")
-	h.must(err)
-	io.WriteString(file, strings.Repeat("x", 100_000)) // the first is being read by now
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		b.page = page
 		b.submit("/write/send", fields{"text": {"x"}})
 		if b.page.status == http.StatusServiceUnavailable || time.Now().After(deadline) {
 			break
 		}
+		select {
+		case <-slow.answer: // another had the place when it came
+			slow = nil
+		default:
+		}
 	}
 	b.want(http.StatusServiceUnavailable, "Beaucoup d’envois sont en cours")
-	form.Close()
-	w.Close()
-	if got := <-slow; got != 200 {
+	if got := slow.finish(); got != 200 {
 		t.Errorf("the slow one ended with %d", got)
 	}
-	b.page = page
+	b.get("/mail/inbox/1/reply")
 	b.submit("/write/send", fields{"text": {"x"}})
 	b.want(200, "Votre message est envoyé")
+}
+
+// slowly is a message with a file that is not sent to its end.
+type slowly struct {
+	form   *multipart.Writer
+	pipe   *io.PipeWriter
+	answer chan int // status; 0 for none
+}
+
+// slowly begins to send the form of a page, with a file: more of it than a
+// server reads of a request that it has refused already, before it says so.
+func (b *browser) slowly(p *page, name string) *slowly {
+	b.h.t.Helper()
+	r, w := io.Pipe()
+	u := &slowly{multipart.NewWriter(w), w, make(chan int, 1)}
+	req, err := http.NewRequest(http.MethodPost, b.h.server.URL+"/write/send", r)
+	b.h.must(err)
+	req.Header.Set("Content-Type", u.form.FormDataContentType())
+	go func() {
+		defer r.Close()
+		resp, err := b.client.Do(req)
+		if err != nil {
+			u.answer <- 0
+			return
+		}
+		resp.Body.Close()
+		u.answer <- resp.StatusCode
+	}()
+	for k, list := range formValues(p.form("/write/send")) {
+		u.form.WriteField(k, list[0])
+	}
+	if file, err := u.form.CreateFormFile("file", name); err == nil {
+		io.WriteString(file, strings.Repeat("x", 600_000))
+	}
+	return u
+}
+
+// finish sends the rest and returns the answer's status.
+func (u *slowly) finish() int {
+	u.form.Close()
+	u.pipe.Close()
+	return <-u.answer
 }
 
 // A long text is shown in part, and the page says so.
