@@ -158,13 +158,13 @@ func (s *Service) InUse(owner store.Owner) bool {
 // is sealed to them can be opened by nobody from then on. The caller has seen
 // that nothing is. keys are the account's: the slots that it has in others'
 // accounts go over to its new key first. If there is a newer generation still,
-// nothing is done.
-func (s *Service) Retire(ctx context.Context, owner store.Owner, generation uint32, keys *keyring.Bundle) error {
+// or this one was made after rotated, nothing is done.
+func (s *Service) Retire(ctx context.Context, owner store.Owner, generation uint32, keys *keyring.Bundle, rotated time.Time) error {
 	if err := s.moveSlots(ctx, owner, keys); err != nil {
 		return err
 	}
 	err := s.change(ctx, owner, func(a *account) error {
-		if a.ring.Generation() != generation || a.ring.Generations() == 1 {
+		if a.ring.Generation() != generation || a.ring.Generations() == 1 || a.ring.Rotated().After(rotated) {
 			return errNothing
 		}
 		a.ring.Retire()

@@ -289,11 +289,13 @@ func TestRotation(t *testing.T) {
 	if !k.Waiting || k.Recipient != after {
 		t.Errorf("the keys stand as %+v", k)
 	}
-	h.must(h.doors.Retire(t.Context(), owner, k.Generation-1, session.Keys)) // there are newer ones: nothing is done
+	now := h.clock()
+	h.must(h.doors.Retire(t.Context(), owner, k.Generation-1, session.Keys, now))               // there are newer ones: nothing is done
+	h.must(h.doors.Retire(t.Context(), owner, k.Generation, session.Keys, now.Add(-time.Hour))) // they are too young
 	if !opens(t, session.Keys, before) {
 		t.Fatal("keys were retired of whose mail nobody spoke")
 	}
-	h.must(h.doors.Retire(t.Context(), owner, k.Generation, session.Keys))
+	h.must(h.doors.Retire(t.Context(), owner, k.Generation, session.Keys, now))
 	for who, keys := range map[string]*keyring.Bundle{"the session": session.Keys, "the client": client.Keys} {
 		if opens(t, keys, before) || !opens(t, keys, after) {
 			t.Errorf("%s still has the retired key, or lost the new one", who)
@@ -342,7 +344,7 @@ func TestMembers(t *testing.T) {
 	h.must(h.doors.Refresh(ctx, member, louise))
 	k, err := h.doors.Keys(ctx, member)
 	h.must(err)
-	h.must(h.doors.Retire(ctx, member, k.Generation, louise))
+	h.must(h.doors.Retire(ctx, member, k.Generation, louise, h.clock()))
 	again, err := h.doors.Unlock(ctx, member, otherPassword)
 	h.must(err)
 	if again.Generations() != 1 {

@@ -47,7 +47,7 @@ func (r *resealing) start(ctx context.Context) {
 func (r *resealing) begin(owner store.Owner, actor identity.Actor, keys *keyring.Bundle) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx == nil || r.ctx.Err() != nil || r.busy[owner] || r.clean[owner] == keys.Recipient() && !r.due(keys) {
+	if r.ctx == nil || r.ctx.Err() != nil || r.busy[owner] || r.clean[owner] == keys.Recipient() && !r.due(keys.Rotated()) {
 		return
 	}
 	r.busy[owner] = true
@@ -71,9 +71,9 @@ func (r *resealing) end(owner store.Owner) {
 	delete(r.busy, owner)
 }
 
-// due reports whether the older keys may be retired.
-func (r *resealing) due(keys *keyring.Bundle) bool {
-	return r.in.deps.Now().Sub(keys.Rotated()) >= retireAfter
+// due reports whether the keys older than those of a rotation may be retired.
+func (r *resealing) due(rotated time.Time) bool {
+	return r.in.deps.Now().Sub(rotated) >= retireAfter
 }
 
 // errLeft ends the work on an account that nobody is signed in to any more.
@@ -84,7 +84,12 @@ var errLeft = errors.New("the session has ended")
 func (r *resealing) run(ctx context.Context, owner store.Owner, actor identity.Actor, keys *keyring.Bundle) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	to, generation := keys.Recipient(), keys.Generation()
+	// The session may end, and wipe its keys, at any time: what is asked of
+	// them is asked here.
+	to, generation, rotated := keys.Recipient(), keys.Generation(), keys.Rotated()
+	if generation == 0 {
+		return errLeft
+	}
 	mail, err := r.in.mail.Open(ctx, actor, owner, keys)
 	if err != nil {
 		return err
@@ -102,7 +107,7 @@ func (r *resealing) run(ctx context.Context, owner store.Owner, actor identity.A
 	if err != nil || done.Left > 0 {
 		return err
 	}
-	if !r.due(keys) {
+	if !r.due(rotated) {
 		r.mu.Lock()
 		r.clean[owner] = to
 		r.mu.Unlock()
@@ -113,7 +118,7 @@ func (r *resealing) run(ctx context.Context, owner store.Owner, actor identity.A
 	if left, err := r.in.mail.Stale(ctx, owner, to); err != nil || left > 0 {
 		return err
 	}
-	if err := r.in.signin.Retire(ctx, owner, generation, keys); err != nil && !errs.Is(err, errs.NotFound) {
+	if err := r.in.signin.Retire(ctx, owner, generation, keys, r.in.deps.Now().Add(-retireAfter)); err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
 	r.mu.Lock()

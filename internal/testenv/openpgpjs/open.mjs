@@ -23,7 +23,10 @@ const files = {};
 for (const file of readdirSync(from, { recursive: true }).filter((name) => name.endsWith('.pgp'))) {
   const message = await readMessage({ binaryMessage: readFileSync(join(from, file)) });
   files[file] = message.getEncryptionKeyIDs().map((id) => id.toHex());
-  const { data } = await decrypt({ message, decryptionKeys, format: 'binary' });
+  const { data } = await decrypt({ message, decryptionKeys, format: 'binary' }).catch((cause) => {
+    const have = decryptionKeys.map((key) => key.getSubkeys()[0].getKeyID().toHex());
+    throw new Error(`${file}, sealed to ${files[file]}, does not open with ${have}`, { cause });
+  });
   mkdirSync(dirname(join(to, file)), { recursive: true });
   writeFileSync(join(to, file), data);
 }
