@@ -25,7 +25,7 @@ type Account struct {
 }
 
 // Open opens owner's mail with its key bundle, which the caller keeps unwiped
-// until Close. On a space ("s/…") it passes the gate (consent.ActMailOpen); one
+// until Close; without one (nil) it tells of boxes and flags alone. On a space ("s/…") it passes the gate (consent.ActMailOpen); one
 // actor's opens within an hour make one line in the trace. Errors: errs.NotFound
 // without Provision, errs.Denied by the gate.
 func (s *Service) Open(ctx context.Context, actor identity.Actor, owner store.Owner, keys *keyring.Bundle) (*Account, error) {
@@ -33,6 +33,9 @@ func (s *Service) Open(ctx context.Context, actor identity.Actor, owner store.Ow
 		if err := s.passOpen(ctx, actor, owner); err != nil {
 			return nil, err
 		}
+	}
+	if keys == nil {
+		keys = new(keyring.Bundle) // opens nothing
 	}
 	a := &Account{s: s, sh: s.hold(owner), actor: actor, keys: keys, changed: make(chan struct{}, 1)}
 	if err := a.begin(ctx); err != nil {
